@@ -1,0 +1,1 @@
+"""The one door to upstream features that are private or differ between releases."""
