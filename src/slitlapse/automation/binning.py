@@ -1,0 +1,144 @@
+"""Summing pixels into bins whose edges may fall inside a pixel."""
+
+import astropy.units as u
+import numpy as np
+from scipy.sparse import csr_array
+
+__all__ = ["bin_edges", "overlap_matrix", "pixel_edges", "sum_in_bins"]
+
+
+def pixel_edges(wavelength):
+    """
+    Wavelengths of the edges between pixels, half-way between their centres.
+
+    Parameters
+    ----------
+    wavelength : `~astropy.units.Quantity`, shape (n_wave,)
+        Wavelengths of the pixel centres, rising or falling.
+
+    Returns
+    -------
+    `~astropy.units.Quantity`, shape (n_wave + 1,)
+    """
+    middle = 0.5 * (wavelength[1:] + wavelength[:-1])
+    first = wavelength[0] - (middle[0] - wavelength[0])
+    last = wavelength[-1] + (wavelength[-1] - middle[-1])
+    return u.Quantity([first, *middle, last])
+
+
+def bin_edges(edges, width):
+    """
+    Edges of the bins that an observer asked for.
+
+    Parameters
+    ----------
+    edges : `~astropy.units.Quantity`, shape (n + 1,)
+        Edges of the pixels.
+    width : `~astropy.units.Quantity` or int
+        One width (a wavelength, or a number of pixels), or the edges themselves.
+
+    Returns
+    -------
+    `~astropy.units.Quantity`, shape (n_bins + 1,)
+        Only whole bins: what is left over at the red end belongs to none.
+    """
+    if isinstance(width, u.Quantity) and width.ndim == 1:
+        found = width.to(edges.unit)
+        if len(found) < 2 or np.any(np.diff(found.value) <= 0):
+            raise ValueError(
+                f"bin edges must be at least 2 rising wavelengths, but got {width}; sort them"
+            )
+        return found
+    if isinstance(width, u.Quantity):
+        step, low, high = width.to_value(edges.unit), *np.sort(edges.value[[0, -1]])
+        if not step > 0:
+            raise ValueError(f"a bin must be wider than nothing, but got {width}")
+        n_bins = int((high - low) / step * (1 + 1e-12))
+        if n_bins < 1:
+            raise ValueError(
+                f"a bin of {width} is wider than the whole spectrum, "
+                f"{low:.1f} to {high:.1f} {edges.unit}; take narrower bins"
+            )
+        return (low + step * np.arange(n_bins + 1)) * edges.unit
+    n = int(width)
+    if n < 1 or n > len(edges) - 1:
+        raise ValueError(f"a bin must hold 1 to {len(edges) - 1} pixels, but got {width}")
+    return np.sort(edges[::n]) if edges[-1] > edges[0] else np.sort(edges[::-1][::n])
+
+
+def overlap_matrix(edges, bins):
+    """
+    Which fraction of every pixel falls into every bin.
+
+    Parameters
+    ----------
+    edges : array, shape (n + 1,)
+        Pixel edges, rising or falling.
+    bins : array, shape (n_bins + 1,)
+        Bin edges, rising, in the same unit.
+
+    Returns
+    -------
+    `~scipy.sparse.csr_array`, shape (n_bins, n)
+        Columns of pixels that lie wholly within the bins add up to 1.
+    """
+    low, high = np.minimum(edges[:-1], edges[1:]), np.maximum(edges[:-1], edges[1:])
+    first = np.clip(np.searchsorted(bins, low, side="right") - 1, 0, len(bins) - 2)
+    last = np.clip(np.searchsorted(bins, high, side="left") - 1, 0, len(bins) - 2)
+    rows, columns, values = [], [], []
+    for step in range(int((last - first).max()) + 1):
+        row = np.minimum(first + step, last)
+        share = np.minimum(high, bins[row + 1]) - np.maximum(low, bins[row])
+        use = (first + step <= last) & (share > 0)
+        rows.append(row[use])
+        columns.append(np.flatnonzero(use))
+        values.append((share / (high - low))[use])
+    where = (np.concatenate(rows), np.concatenate(columns))
+    return csr_array((np.concatenate(values), where), shape=(len(bins) - 1, len(low)))
+
+
+def sum_in_bins(weights, flux, variances, mask):
+    """
+    Sum fluxes in bins, making up for masked samples by the star's own mean spectrum.
+
+    A masked sample cannot simply be left out of a sum: its light would be missing in one
+    exposure and not in the next. The sum of what is left is scaled by the light that the
+    bin holds in the mean of all exposures over the light that is left there, and the
+    variance by the square of it.
+
+    Parameters
+    ----------
+    weights : `~scipy.sparse.csr_array`, shape (n_bins, n)
+        Fraction of every sample in every bin.
+    flux : array, shape (n, m)
+        Values to sum along the first axis.
+    variances : dict of str to array, shape (n, m)
+        Variances to sum with the squared weights.
+    mask : array of bool, shape (n, m)
+        True where a sample is bad.
+
+    Returns
+    -------
+    total : array, shape (n_bins, m)
+    sums : dict of str to array, shape (n_bins, m)
+    lost : array, shape (n_bins, m)
+        Fraction of the light of the bin that was masked and is made up for.
+    """
+    good = ~mask
+    mean = np.where(good, flux, 0).sum(axis=1) / np.maximum(good.sum(axis=1), 1)
+    template = np.clip(mean, 0, None)[:, None]
+    light, left = weights @ template, weights @ (template * good)
+    # a bin without light has no spectrum to scale by: there every sample counts the same
+    dark = light <= 0
+    light = np.where(dark, weights @ np.ones_like(template), light)
+    left = np.where(dark, weights @ good.astype(float), left)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = np.where(left > 0, light / left, np.nan)
+    scale[:, good.all(axis=0)] = 1.0
+    squared = weights.power(2)
+    total = (weights @ np.where(good, flux, 0)) * scale
+    sums = {
+        name: (squared @ np.where(good, variance, 0)) * scale**2
+        for name, variance in variances.items()
+    }
+    return total, sums, 1 - 1 / scale

@@ -1,0 +1,247 @@
+"""Pictures of a whole night: spectra, light curves and what was measured beside them."""
+
+import astropy.units as u
+import numpy as np
+
+__all__ = [
+    "animate_spectra",
+    "plot_diagnostics",
+    "plot_light_curves",
+    "plot_mean_spectrum",
+    "plot_noise",
+    "show_series",
+]
+
+VARIANCE_NAMES = {
+    "variance_star": "star",
+    "variance_sky": "sky",
+    "variance_read": "read noise",
+    "variance_dark": "dark current",
+    "variance_flat": "flat",
+    "variance_skyfit": "sky fit",
+}
+
+
+def _axes(ax):
+    import matplotlib.pyplot as plt
+
+    return plt.gca() if ax is None else ax
+
+
+def _hours(series):
+    return (series.time - series.time[0]).to_value(u.hour)
+
+
+def _masked_flux(series):
+    return np.ma.masked_array(series.flux.value, series.mask | ~np.isfinite(series.flux.value))
+
+
+def plot_mean_spectrum(series, ax=None, **kwargs):
+    """
+    Draw the mean spectrum of a star with the error of a single exposure around it.
+
+    Parameters
+    ----------
+    series : SpectralTimeSeries
+    ax : `~matplotlib.axes.Axes`, optional
+        Where to draw; by default the current axes.
+    **kwargs
+        Passed to `~matplotlib.axes.Axes.plot`.
+
+    Returns
+    -------
+    `~matplotlib.axes.Axes`
+    """
+    ax = _axes(ax)
+    mean = _masked_flux(series).mean(axis=1)
+    error = np.ma.masked_array(series.uncertainty.value, series.mask).mean(axis=1)
+    style = {"lw": 0.8, "label": f"star {series.name}: mean of {series.shape[1]}"} | kwargs
+    wave = series.wavelength.value
+    (line,) = ax.plot(wave, mean.filled(np.nan), **style)
+    low, high = (mean - error).filled(np.nan), (mean + error).filled(np.nan)
+    ax.fill_between(wave, low, high, alpha=0.3, color=line.get_color(), lw=0)
+    medium = series.metadata.get("medium", "")
+    ax.set(
+        xlabel=f"wavelength ({medium + ', ' if medium else ''}{series.wavelength.unit})",
+        ylabel=f"flux ({series.flux.unit} per pixel)",
+    )
+    ax.legend(loc="upper right", frameon=False)
+    return ax
+
+
+def show_series(series, ax=None, **kwargs):
+    """
+    Show how the flux of every wavelength changes through the night.
+
+    Parameters
+    ----------
+    series, ax
+        As in `plot_mean_spectrum`.
+    **kwargs
+        Passed to `~matplotlib.axes.Axes.pcolormesh`.
+
+    Returns
+    -------
+    `~matplotlib.axes.Axes`
+    """
+    ax = _axes(ax)
+    flux = _masked_flux(series)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = flux / np.ma.median(flux, axis=1)[:, None]
+    spread = np.nanpercentile(np.abs(relative.filled(np.nan) - 1), 98) if flux.count() else 1
+    spread = spread if np.isfinite(spread) and spread > 0 else 1
+    style = {"cmap": "cividis", "vmin": 1 - spread, "vmax": 1 + spread, "rasterized": True}
+    mesh = ax.pcolormesh(
+        _hours(series), series.wavelength.value, relative, shading="nearest", **(style | kwargs)
+    )
+    ax.figure.colorbar(mesh, ax=ax, label="flux / its median in time")
+    ax.set(
+        xlabel=f"hours since {series.time[0].utc.iso[:16]} UTC",
+        ylabel=f"wavelength ({series.wavelength.unit})",
+        title=f"star {series.name}",
+    )
+    return ax
+
+
+def plot_noise(series, ax=None):
+    """Draw the uncertainty of a typical exposure and the parts it is made of; return the Axes."""
+    ax = _axes(ax)
+    wave = series.wavelength.value
+
+    def typical(values):
+        return np.ma.median(np.ma.masked_array(values, series.mask), axis=1).filled(np.nan)
+
+    ax.plot(wave, typical(series.uncertainty.value), color="k", lw=1.2, label="total")
+    for key, label in VARIANCE_NAMES.items():
+        if key in series.fluxlike and np.any(series.fluxlike[key].value > 0):
+            ax.plot(wave, np.sqrt(typical(series.fluxlike[key].value)), lw=0.8, label=label)
+    ax.set(
+        xlabel=f"wavelength ({series.wavelength.unit})",
+        ylabel=f"standard deviation ({series.flux.unit})",
+        yscale="log",
+        title=f"star {series.name}: where the noise comes from",
+    )
+    ax.legend(frameon=False, ncols=2)
+    return ax
+
+
+def plot_light_curves(curves, ax=None, **kwargs):
+    """
+    Draw light curves with their errors, one below the other.
+
+    Parameters
+    ----------
+    curves : SpectralTimeSeries
+        Normalised, as `~slitlapse.automation.light_curves` gives them.
+    ax : `~matplotlib.axes.Axes`, optional
+    **kwargs
+        Passed to `~matplotlib.axes.Axes.errorbar`.
+
+    Returns
+    -------
+    `~matplotlib.axes.Axes`
+    """
+    ax = _axes(ax)
+    hours = _hours(curves)
+    flux = _masked_flux(curves)
+    scatter = np.ma.std(flux)
+    step = 6 * scatter if np.isfinite(scatter) and scatter > 0 else 0.01
+    for row, wave in enumerate(curves.wavelength):
+        level = -row * step
+        style = {"fmt": "o", "ms": 3, "lw": 0.8} | kwargs
+        error = curves.uncertainty[row].value
+        ax.errorbar(hours, flux[row] + level, yerr=np.where(np.isfinite(error), error, 0), **style)
+        ax.axhline(1 + level, color="0.8", lw=0.6, zorder=0)
+        if len(curves.wavelength) > 1:
+            ax.text(hours[-1], 1 + level, f"  {wave:.0f}", va="center", fontsize="small")
+    ax.set(
+        xlabel=f"hours since {curves.time[0].utc.iso[:16]} UTC",
+        ylabel="relative flux" + (", shifted" if len(curves.wavelength) > 1 else ""),
+        title=f"star {curves.name}",
+    )
+    return ax
+
+
+def plot_diagnostics(stars, axes=None):
+    """
+    Draw what was measured beside the spectra, exposure by exposure.
+
+    Parameters
+    ----------
+    stars : sequence of SpectralTimeSeries
+    axes : sequence of `~matplotlib.axes.Axes`, optional
+        One a diagnostic.
+
+    Returns
+    -------
+    list of `~matplotlib.axes.Axes`
+    """
+    import matplotlib.pyplot as plt
+
+    names = {
+        "spatial_shift": "shift along\nthe slit (px)",
+        "wavelength_shift": "shift along the\ndispersion (px)",
+        "seeing": "seeing,\nFWHM (px)",
+        "sky_level": "sky\n(electron/px)",
+        "bias_level": "bias\nlevel (adu)",
+        "airmass": "airmass",
+    }
+    known = {name for star in stars for name in star.timelike.colnames}
+    names = {key: label for key, label in names.items() if key in known}
+    if axes is None:
+        _, axes = plt.subplots(
+            len(names), 1, sharex=True, figsize=(7, 1.1 * len(names) + 0.6), layout="constrained"
+        )
+    axes = list(np.atleast_1d(axes))
+    for ax, (key, label) in zip(axes, names.items(), strict=True):
+        for star in stars:
+            if key not in star.timelike.colnames:
+                continue
+            values = u.Quantity(star.timelike[key]).value
+            error = None
+            if f"{key}_uncertainty" in star.timelike.colnames:
+                error = u.Quantity(star.timelike[f"{key}_uncertainty"]).value
+            ax.errorbar(_hours(star), values, yerr=error, fmt=".", label=f"star {star.name}")
+        ax.set_ylabel(label, fontsize="small")
+    axes[0].legend(frameon=False, ncols=4, fontsize="small")
+    axes[-1].set_xlabel(f"hours since {stars[0].time[0].utc.iso[:16]} UTC")
+    return axes
+
+
+def animate_spectra(stars, interval=200):
+    """
+    Make a movie: the spectra of all stars, one exposure a frame.
+
+    Parameters
+    ----------
+    stars : sequence of SpectralTimeSeries
+        Of the same exposures.
+    interval : float
+        Milliseconds between frames.
+
+    Returns
+    -------
+    `~matplotlib.animation.FuncAnimation`
+        Keep it with ``.save("night.gif")``.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.animation import FuncAnimation
+
+    figure = plt.figure(figsize=(7, 2.2 * len(stars)), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(len(stars), 1, sharex=True))
+    lines = []
+    for ax, star in zip(axes, stars, strict=True):
+        flux = _masked_flux(star).filled(np.nan)
+        (line,) = ax.plot(star.wavelength.value, flux[:, 0], lw=0.8)
+        ax.set(ylabel=f"star {star.name}\n({star.flux.unit})")
+        ax.set_ylim(min(0, np.nanpercentile(flux, 0.5)), 1.1 * np.nanpercentile(flux, 99.8))
+        lines.append((line, flux))
+    axes[-1].set_xlabel(f"wavelength ({stars[0].wavelength.unit})")
+
+    def draw(index):
+        for line, flux in lines:
+            line.set_ydata(flux[:, index])
+        axes[0].set_title(f"{stars[0].time[index].utc.iso[:19]} UTC")
+        return [line for line, _ in lines]
+
+    return FuncAnimation(figure, draw, frames=stars[0].shape[1], interval=interval)

@@ -1,0 +1,162 @@
+"""The command ``slitlapse``: thin words around `slitlapse.automation`."""
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+
+from slitlapse import __version__
+
+__all__ = ["main"]
+
+
+def main(arguments=None):
+    """
+    Run one command.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        By default those of the command line.
+
+    Returns
+    -------
+    int
+        0 where all went well, 2 where the input was bad, 130 where it was interrupted.
+    """
+    options = build_parser().parse_args(arguments)
+    if options.command is None:
+        build_parser().print_help()
+        return 0
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _say_warning
+            return options.run(options) or 0
+    except KeyboardInterrupt:
+        print("slitlapse: stopped; finished exposures are kept, run it again to go on")
+        return 130
+    except (ValueError, OSError) as error:
+        if options.traceback:
+            raise
+        print(f"slitlapse: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+
+
+def _say_warning(message, category, filename, lineno, file=None, line=None):
+    """Show a warning as a sentence, without the line of code it came from."""
+    print(f"slitlapse: note: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+def build_parser():
+    """Describe the commands; the documentation is made from this."""
+    parser = argparse.ArgumentParser(
+        prog="slitlapse",
+        description="From raw spectrograph frames to wavelength-calibrated time-series spectra "
+        "of several stars, explained step by step.",
+    )
+    parser.add_argument("--version", action="version", version=f"slitlapse {__version__}")
+    parser.add_argument(
+        "--traceback", action="store_true", help="show where in the code an error arose"
+    )
+    parser.set_defaults(command=None)
+    commands = parser.add_subparsers(metavar="COMMAND")
+
+    def add(name, run, text):
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(command=name, run=run)
+        return command
+
+    demo = add("demo", run_demo, "simulate a small night with a transit and reduce it")
+    demo.add_argument("folder", nargs="?", type=Path, default=Path("slitlapse-demo"))
+    demo.add_argument("--exposures", type=int, default=40, help="how many (default 40)")
+    demo.add_argument("--seed", type=int, default=1, help="of the random numbers (default 1)")
+
+    simulate = add("simulate", run_simulate, "write the raw frames of a simulated night")
+    simulate.add_argument("folder", type=Path)
+    simulate.add_argument("--instrument", default="toy", help="name or file (default toy)")
+    simulate.add_argument("--exposures", type=int, default=40, help="how many (default 40)")
+    simulate.add_argument("--seed", type=int, default=1, help="of the random numbers (default 1)")
+
+    log = add("log", run_log, "list the frames of a folder, as an instrument describes them")
+    log.add_argument("folder", type=Path)
+    log.add_argument("--instrument", default=None, help="name or file of the instrument")
+    log.add_argument("--write", type=Path, default=None, metavar="FILE", help="write as ECSV")
+
+    init = add("init", run_init, "write a commented night.toml filled from what a folder holds")
+    init.add_argument("folder", type=Path)
+    init.add_argument("--instrument", required=True, help="name or file of the instrument")
+    init.add_argument("--output", type=Path, default=Path("night.toml"), help="file to write")
+    init.add_argument("--force", action="store_true", help="replace an existing file")
+
+    reduce = add("reduce", run_reduce, "reduce a night: raw frames to time-series spectra")
+    reduce.add_argument("night", type=Path, help="the night.toml")
+    reduce.add_argument("--jobs", type=int, default=1, help="processes to work with (default 1)")
+
+    instruments = add("instruments", run_instruments, "list the built-in instruments")
+    instruments.add_argument("name", nargs="?", help="show the file of this one")
+    return parser
+
+
+def run_demo(options):
+    """Simulate, reduce, and say where the results are."""
+    from slitlapse.automation import demo
+
+    return demo.run_demo(options.folder, n_exposures=options.exposures, seed=options.seed)
+
+
+def run_simulate(options):
+    """Write a simulated night."""
+    import numpy as np
+
+    from slitlapse.automation import simulate
+    from slitlapse.instruments import load_instrument
+
+    rng = np.random.default_rng(options.seed)
+    night = simulate.simulate_night(
+        options.folder,
+        instrument=load_instrument(options.instrument),
+        n_exposures=options.exposures,
+        rng=rng,
+        progress=True,
+    )
+    print(f"{options.folder}: {night.n_frames} raw frames, and night.toml to reduce them")
+
+
+def run_log(options):
+    """Print the observing log."""
+    from slitlapse.automation import log
+
+    table = log.log_folder(options.folder, options.instrument)
+    if options.write is not None:
+        log.write_log(table, options.write)
+        print(f"wrote {options.write}")
+        return
+    log.print_log(table)
+
+
+def run_init(options):
+    """Write a night file."""
+    from slitlapse.automation import init
+
+    path = init.write_night_file(
+        options.output, options.folder, options.instrument, overwrite=options.force
+    )
+    print(f"wrote {path}; look at it, then: slitlapse reduce {path}")
+
+
+def run_reduce(options):
+    """Reduce a night and say where the results are."""
+    from slitlapse.automation import read_night, reduce_night
+
+    result = reduce_night(read_night(options.night), jobs=options.jobs, progress=True)
+    print(result.summary())
+
+
+def run_instruments(options):
+    """List the built-in instruments, or show one."""
+    from slitlapse.instruments import describe_instruments, instrument_text
+
+    if options.name is None:
+        print(describe_instruments())
+    else:
+        print(instrument_text(options.name))

@@ -1,0 +1,78 @@
+import astropy.units as u
+import numpy as np
+import pytest
+
+from slitlapse.automation.binning import bin_edges, overlap_matrix, pixel_edges, sum_in_bins
+
+
+def curved(n=200):
+    x = np.arange(n)
+    return (4000 + 2.0 * x + 1e-4 * x**2) * u.AA
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_the_sum_over_all_bins_is_the_sum_over_all_pixels(direction):
+    rng = np.random.default_rng(1)
+    wave = curved()[::direction]
+    edges = pixel_edges(wave)
+    inner = np.sort(rng.uniform(*np.sort(edges.value[[0, -1]]), 37))
+    low, high = np.sort(edges.value[[0, -1]])
+    weights = overlap_matrix(edges.value, np.concatenate([[low], inner, [high]]))
+    flux = rng.uniform(0, 1e5, len(wave))
+    assert (weights @ flux).sum() == pytest.approx(flux.sum(), rel=1e-12)
+
+
+def test_an_edge_inside_a_pixel_splits_its_light():
+    weights = overlap_matrix(np.arange(5) - 0.5, np.array([-0.5, 1.25, 3.5])).toarray()
+    assert np.allclose(weights, [[1, 0.75, 0, 0], [0, 0.25, 1, 1]])
+
+
+def test_bins_narrower_than_a_pixel_share_it():
+    weights = overlap_matrix(np.array([0.0, 1.0, 2.0]), np.array([0.2, 0.3, 0.9, 1.5])).toarray()
+    assert np.allclose(weights, [[0.1, 0], [0.6, 0], [0.1, 0.5]])
+
+
+def test_pixels_outside_all_bins_count_nowhere():
+    weights = overlap_matrix(np.arange(11.0), np.array([3.5, 6.0])).toarray()
+    assert np.allclose(weights, [[0, 0, 0, 0.5, 1, 1, 0, 0, 0, 0]])
+
+
+def test_a_masked_sample_is_made_up_for_by_the_mean_spectrum():
+    spectrum = np.array([100.0, 300.0, 50.0, 150.0])
+    flux = spectrum[:, None] * np.array([1.0, 1.1, 0.9, 1.0])
+    mask = np.zeros(flux.shape, bool)
+    mask[1, 2] = True
+    flux[1, 2] = 1e9  # what a hit left there must not matter
+    weights = overlap_matrix(np.arange(5.0), np.array([0.0, 4.0]))
+    total, sums, lost = sum_in_bins(weights, flux, {"v": flux**0}, mask)
+    # the mean of the masked pixel is taken from the other exposures: 300 * 3.1 / 3
+    assert total[0] == pytest.approx([600, 660, 540, 600], rel=0.02)
+    assert lost[0, 2] == pytest.approx(0.5, abs=0.02)
+    assert np.all(lost[0, [0, 1, 3]] == 0)
+    assert sums["v"][0, 2] == pytest.approx(3 / (1 - lost[0, 2]) ** 2)
+
+
+def test_what_is_masked_wholly_is_not_a_number():
+    weights = overlap_matrix(np.arange(3.0), np.array([0.0, 2.0]))
+    total, _, lost = sum_in_bins(weights, np.ones((2, 2)), {}, np.array([[True, False]] * 2))
+    assert np.isnan(total[0, 0]) and not lost[0, 0] <= 0.5
+    assert total[0, 1] == 2
+
+
+@pytest.mark.parametrize(
+    ("width", "words"),
+    [
+        (0, "hold 1 to 200 pixels"),
+        (1000 * u.AA, "wider than the whole spectrum"),
+        (-1 * u.AA, "wider than nothing"),
+        ([5, 4] * u.AA, "rising"),
+    ],
+)
+def test_impossible_bins_are_refused_with_a_sentence(width, words):
+    with pytest.raises(ValueError, match=words):
+        bin_edges(pixel_edges(curved()), width)
+
+
+def test_bins_can_be_counted_in_pixels():
+    edges = pixel_edges(curved())
+    assert np.allclose(bin_edges(edges, 50).value, edges.value[::50])

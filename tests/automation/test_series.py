@@ -1,0 +1,140 @@
+import astropy.units as u
+import numpy as np
+import pytest
+from PIL import Image
+from astropy.table import QTable
+from astropy.time import Time
+
+from slitlapse.automation import SpectralTimeSeries
+
+
+def make_series(n_wave=60, n_time=8, rng=None, level=1000.0, start=4000.0, name="A"):
+    wave = (start + 2 * np.arange(n_wave)) * u.AA
+    spectrum = level * (1 + 0.5 * np.sin(np.arange(n_wave) / 7))
+    truth = np.repeat(spectrum[:, None], n_time, axis=1)
+    flux = truth if rng is None else rng.poisson(truth).astype(float)
+    time = Time(2460000.5 + np.arange(n_time) / 100, format="jd", scale="tdb")
+    return SpectralTimeSeries(
+        QTable({"wavelength": wave, "pixel": np.arange(n_wave, dtype=float)}),
+        QTable({"time": time, "airmass": 1 + np.arange(n_time) / 10}),
+        {
+            "flux": flux * u.electron,
+            "uncertainty": np.sqrt(truth) * u.electron,
+            "sky": 10 * np.ones_like(truth) * u.electron,
+            "variance_star": truth * u.electron**2,
+            "variance_read": 0 * truth * u.electron**2,
+        },
+        metadata={"star": name, "medium": "air"},
+    )
+
+
+def test_wavelength_comes_first_and_time_second():
+    series = make_series()
+    assert series.flux.shape == (60, 8) == series.shape
+    assert series.wavelength.shape == (60,) and series.time.shape == (8,)
+    assert not series.mask.any()
+
+
+def test_a_wrong_shape_is_refused():
+    series = make_series()
+    with pytest.raises(ValueError, match="wavelength is the first axis"):
+        SpectralTimeSeries(
+            series.wavelike, series.timelike, {k: v.T for k, v in series.fluxlike.items()}
+        )
+
+
+def test_what_is_required_is_asked_for():
+    series = make_series()
+    with pytest.raises(ValueError, match="'uncertainty'"):
+        SpectralTimeSeries(series.wavelike, series.timelike, {"flux": series.flux})
+    with pytest.raises(ValueError, match="astropy Time"):
+        SpectralTimeSeries(series.wavelike, QTable({"time": np.arange(8)}), series.fluxlike)
+
+
+def test_binning_keeps_the_light_and_the_variance():
+    series = make_series(rng=np.random.default_rng(2))
+    edges = [3999, 4031.3, 4077.7, 4119] * u.AA
+    binned = series.bin(wavelength=edges)
+    assert np.allclose(binned.flux.sum(axis=0), series.flux.sum(axis=0), rtol=1e-10)
+    one = series.bin(wavelength=60)
+    assert np.allclose(one.uncertainty**2, (series.uncertainty**2).sum(axis=0), rtol=1e-10)
+    total = sum(v for k, v in one.fluxlike.items() if k.startswith("variance_"))
+    assert np.allclose(total, one.uncertainty**2, rtol=1e-10)
+
+
+def test_binned_noise_is_what_the_uncertainty_says():
+    rng = np.random.default_rng(3)
+    binned = make_series(n_time=400, rng=rng).bin(wavelength=17.3 * u.AA)
+    pulls = (binned.flux - binned.flux.mean(axis=1, keepdims=True)) / binned.uncertainty
+    n = pulls.size
+    assert abs(pulls.std() - 1) < 4 / np.sqrt(2 * n)
+
+
+def test_a_bin_that_is_mostly_masked_is_masked():
+    series = make_series()
+    series.mask[:40, 3] = True
+    assert series.bin(wavelength=60).mask.tolist() == [[i == 3 for i in range(8)]]
+
+
+def test_bins_past_the_end_of_the_spectrum_are_masked():
+    binned = make_series().bin(wavelength=[3900, 4010, 4050] * u.AA)
+    assert binned.mask[0].all() and not binned.mask[1].any()
+
+
+def test_binning_in_time_adds_exposures():
+    series = make_series()
+    binned = series.bin(time=4)
+    assert np.allclose(binned.flux, 4 * series.flux[:, :2])
+    assert np.allclose(binned.timelike["airmass"], [1.15, 1.55])
+    assert np.allclose((binned.time - series.time[0]).to_value("day"), [0.015, 0.055])
+    by_width = series.bin(time=0.04 * u.day)
+    assert np.allclose(by_width.flux, binned.flux)
+
+
+def test_a_ratio_has_the_errors_and_masks_of_both():
+    rng = np.random.default_rng(4)
+    a, b = (make_series(n_time=500, rng=rng, level=level) for level in (4000, 9000))
+    b.mask[5, 6] = True
+    ratio = a / b
+    assert ratio.mask.sum() == 1 and ratio.mask[5, 6]
+    assert ratio.flux.unit == u.dimensionless_unscaled
+    good = ~ratio.mask
+    pulls = ((ratio.flux - 4 / 9) / ratio.uncertainty)[good]
+    assert abs(pulls.std() - 1) < 4 / np.sqrt(2 * pulls.size)
+
+
+def test_stars_with_other_wavelengths_are_not_divided_silently():
+    with pytest.raises(ValueError, match="bin both on the same edges first"):
+        make_series() / make_series(start=4000.5)
+
+
+def test_a_cut_keeps_rows_and_columns_together():
+    series = make_series()
+    cut = series[10:20, ::2]
+    assert cut.shape == (10, 4)
+    assert np.all(cut.flux == series.flux[10:20, ::2])
+    assert np.all(cut.timelike["airmass"] == series.timelike["airmass"][::2])
+
+
+def test_the_shift_moves_the_wavelengths_of_pixels_and_nothing_else():
+    series = make_series()
+    series.timelike["wavelength_shift"] = np.linspace(-1, 1, 8) * u.pix
+    # moved by +1 pixel of 2 A: the pixel holds what was one pixel to the left
+    assert np.allclose((series.wavelength_2d[:, -1] - series.wavelength).value, -2)
+    assert np.all(series.flux == make_series().flux)
+
+
+def test_pictures_draw_the_series():
+    series = make_series()
+    ax = series.plot()
+    drawn = ax.lines[0].get_ydata()
+    assert np.allclose(drawn, series.flux.value.mean(axis=1))
+    image = series.imshow(ax=ax.figure.add_subplot()).collections[0]
+    assert np.allclose(image.get_array(), 1)
+
+
+def test_the_movie_shows_one_exposure_a_frame(tmp_path):
+    series = make_series(n_time=3)
+    series.animate().save(tmp_path / "night.gif", writer="pillow")
+    with Image.open(tmp_path / "night.gif") as movie:
+        assert movie.n_frames == 3
