@@ -1,0 +1,72 @@
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.table import QTable
+from astropy.time import Time
+
+from slitlapse.automation import SpectralTimeSeries, light_curves
+from slitlapse.automation.light_curves import common_edges
+
+
+def star(light, rng, level, start=4000.0, name="A", n_wave=200):
+    """A star whose light changes in time as ``light`` says."""
+    truth = level * np.linspace(1, 2, n_wave)[:, None] * light
+    time = Time(2460000.5 + np.arange(len(light)) / 100, format="jd", scale="tdb")
+    return SpectralTimeSeries(
+        QTable({"wavelength": (start + 2 * np.arange(n_wave)) * u.AA}),
+        QTable({"time": time}),
+        {
+            "flux": rng.poisson(truth) * 1.0 * u.electron,
+            "uncertainty": np.sqrt(truth) * u.electron,
+        },
+        metadata={"star": name},
+    )
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_clouds_divide_out_and_the_transit_stays(seed):
+    rng = np.random.default_rng(seed)
+    clouds = 1 + 0.2 * np.sin(np.arange(60) / 5)
+    transit = np.where((np.arange(60) > 20) & (np.arange(60) < 40), 0.98, 1.0)
+    target = star(clouds * transit, rng, 2000)
+    others = [star(clouds, rng, 3000, 4003.3, "B"), star(clouds, rng, 1500, 3990.1, "C")]
+    curves = light_curves(target, others, wavelength=50 * u.AA)
+    inside = transit < 1
+    depth = curves.flux[:, ~inside].mean(axis=1) - curves.flux[:, inside].mean(axis=1)
+    error = curves.uncertainty.mean(axis=1) * np.sqrt(1 / inside.sum() + 1 / (~inside).sum())
+    # a ratio divided by its mean: the depth relative to that mean
+    expected = 0.02 / np.mean(transit)
+    pulls = (depth - expected) / error
+    n = len(pulls)
+    assert abs(pulls.mean()) < 4 / np.sqrt(n)
+    assert abs(np.sqrt(np.mean(pulls**2)) - 1) < 4 / np.sqrt(2 * n)
+
+
+def test_the_errors_hold_the_noise_of_all_stars():
+    rng = np.random.default_rng(5)
+    flat = np.ones(400)
+    curve = light_curves(star(flat, rng, 2000), [star(flat, rng, 500, name="B")])
+    pulls = (curve.flux - 1) / curve.uncertainty
+    assert abs(pulls.std() - 1) < 4 / np.sqrt(2 * pulls.size)
+
+
+def test_without_a_comparison_the_target_alone_is_given():
+    rng = np.random.default_rng(6)
+    curve = light_curves(star(np.ones(10), rng, 1000))
+    assert curve.shape == (1, 10)
+    assert np.allclose(curve.flux.value, 1, atol=0.02)
+
+
+def test_stars_without_common_wavelengths_are_refused():
+    rng = np.random.default_rng(7)
+    far = star(np.ones(5), rng, 100, start=9000, name="far")
+    with pytest.raises(ValueError, match="A, far have no wavelength in common"):
+        light_curves(star(np.ones(5), rng, 100), [far])
+
+
+def test_bins_lie_within_what_all_stars_cover():
+    rng = np.random.default_rng(8)
+    stars = [star(np.ones(3), rng, 10), star(np.ones(3), rng, 10, start=4107.0)]
+    edges = common_edges(stars, 45 * u.AA)
+    assert edges[0] >= 4106 * u.AA and edges[-1] <= 4399 * u.AA
+    assert len(edges) == 1 + int((4399 - 4106) / 45)
