@@ -1,0 +1,242 @@
+"""What differs between telescopes? Sections, gains, card names and lamps: data, no algorithm."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import astropy.units as u
+from astropy.coordinates import EarthLocation
+from astropy.io import fits
+
+from slitlapse.observing_log import FrameHeader, tabulate_headers
+from slitlapse.photons import Amplifier
+
+__all__ = ["AmplifierCards", "Instrument", "InstrumentError"]
+
+
+class InstrumentError(ValueError):
+    """An instrument file says something that cannot be, or a header lacks what it points to."""
+
+
+@dataclass(frozen=True)
+class AmplifierCards:
+    """
+    One amplifier as an instrument file describes it, before any header is known.
+
+    Parameters
+    ----------
+    data, overscan, output : str or dict
+        FITS section on the raw frame, or ``{"keyword": card that holds one}``. ``overscan`` and
+        ``output`` (where the data belong on the detector) may be None.
+    gain, read_noise : float or dict
+        Electron per adu, and electron; ``read_noise`` may be None.
+
+    Examples
+    --------
+    >>> cards = AmplifierCards("[1:1024,1:400]", gain={"keyword": "GAIN1"})
+    >>> cards.resolve({"GAIN1": 1.3}, name="1").gain
+    <Quantity 1.3 electron / adu>
+    """
+
+    data: str | dict
+    overscan: str | dict | None = None
+    gain: float | dict = 1.0
+    read_noise: float | dict | None = None
+    output: str | dict | None = None
+
+    def resolve(self, header, name):
+        """
+        Fill in what the header tells.
+
+        Parameters
+        ----------
+        header : `~astropy.io.fits.Header` or dict
+            Of the frame.
+        name : str
+            For messages and tables.
+
+        Returns
+        -------
+        amplifier : `~slitlapse.photons.Amplifier`
+            Ready to process that frame.
+
+        Raises
+        ------
+        InstrumentError
+            If a card is absent or holds no section or number.
+        """
+        values = {}
+        for key in ("data", "overscan", "gain", "read_noise", "output"):
+            value = getattr(self, key)
+            if isinstance(value, dict):
+                value = _card(header, value["keyword"], key, name)
+            values[key] = value
+        try:
+            return Amplifier(values.pop("data"), values.pop("overscan"), name=name, **values)
+        except ValueError as error:
+            raise InstrumentError(str(error)) from error
+
+
+def _card(header, keyword, key, name):
+    """Value of a card as a section or as a number."""
+    what = f"{key} of amplifier {name!r}"
+    if keyword not in header:
+        raise InstrumentError(f"The header has no card {keyword!r}, which should hold the {what}.")
+    value = header[keyword]
+    if key in {"gain", "read_noise"}:
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            raise InstrumentError(
+                f"The card {keyword} should hold the {what}, a number, but is {value!r}."
+            ) from None
+    return str(value)
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """
+    All that slitlapse has to know about an instrument: the content of its file.
+
+    Parameters
+    ----------
+    name : str
+        In words.
+    dispersion : {"+x", "-x", "+y", "-y"}
+        Where wavelength increases on the raw frame.
+    amplifiers : tuple of `AmplifierCards`
+        At least one.
+    header, frames, lamps : dict
+        Rules to read headers by, see `~slitlapse.observing_log.tabulate_headers`.
+    site : `~astropy.coordinates.EarthLocation`, optional
+        Where the telescope stands.
+    extension : int, str or tuple, optional
+        HDU of the data; a tuple where each amplifier has its own.
+    saturation : `~astropy.units.Quantity`, optional
+        In adu.
+    bias_subtracted : tuple of str, optional
+        Kinds of frame that arrive without their bias.
+    bad : tuple of str, optional
+        Raw FITS sections to be masked before anything else.
+    wavelength_range : `~astropy.units.Quantity`, shape (2,), optional
+        Rough.
+    medium : {"air", "vacuum"}, optional
+        Of the wavelengths wanted.
+    source : `~pathlib.Path`, optional
+        The file.
+
+    Examples
+    --------
+    >>> from slitlapse.instruments import load_instrument
+    >>> kast = load_instrument("kast_blue")
+    >>> kast.dispersion, len(kast.amplifiers), kast.medium
+    ('+x', 2, 'air')
+    >>> kast.frame_kinds
+    ('bias', 'arc', 'flat', 'dark', 'science')
+    """
+
+    name: str
+    dispersion: str
+    amplifiers: tuple
+    header: dict = field(default_factory=dict)
+    frames: dict = field(default_factory=dict)
+    lamps: dict = field(default_factory=dict)
+    site: EarthLocation | None = None
+    extension: int | str | tuple = 0
+    saturation: u.Quantity | None = None
+    bias_subtracted: tuple = ()
+    bad: tuple = ()
+    wavelength_range: u.Quantity | None = None
+    medium: str = "air"
+    source: Path | None = None
+
+    @property
+    def frame_kinds(self):
+        """Kinds of frame in the order they are tried."""
+        return tuple(self.frames)
+
+    @property
+    def log_rules(self):
+        """Keyword arguments for `~slitlapse.observing_log.make_header_table`."""
+        rules = {"header": self.header, "frames": self.frames, "lamps": self.lamps}
+        return {**rules, "extension": self.extension, "site": self.site}
+
+    def amplifiers_for(self, header):
+        """
+        Return the amplifiers that a frame was read with.
+
+        Parameters
+        ----------
+        header : `~astropy.io.fits.Header`, dict, or list of them
+            Of the frame; a list, one per amplifier, where each has an HDU of its own.
+
+        Returns
+        -------
+        amplifiers : list of `~slitlapse.photons.Amplifier`
+            In the order of the file. Where each has an HDU of its own and no ``output`` is given,
+            they are put side by side in that order.
+
+        Raises
+        ------
+        InstrumentError
+            If a header lacks a card or holds nonsense in it, or the number of headers is wrong.
+        """
+        headers = list(header) if isinstance(header, (list, tuple)) else None
+        if headers is None:
+            headers = [header] * len(self.amplifiers)
+        if len(headers) != len(self.amplifiers):
+            raise InstrumentError(
+                f"{self.name} has {len(self.amplifiers)} amplifiers, but {len(headers)} headers "
+                "were given: give one for each, or one for all."
+            )
+        try:
+            found = [
+                cards.resolve(each, name=str(number))
+                for number, (cards, each) in enumerate(
+                    zip(self.amplifiers, headers, strict=True), start=1
+                )
+            ]
+        except InstrumentError as error:
+            raise InstrumentError(f"{self.name}: {error}") from None
+        if isinstance(self.extension, tuple):
+            return _side_by_side(found, self.amplifiers)
+        return found
+
+    def lamps_for(self, header):
+        """
+        Name the lamps that a header says were on.
+
+        Parameters
+        ----------
+        header : `~astropy.io.fits.Header`
+            Of a frame of any kind.
+
+        Returns
+        -------
+        lamps : list of str
+            As they stand in the instrument file or in the card.
+        """
+        rules = {"time": {"value": "2000-01-01T00:00:00"}, "exposure_time": {"value": 0}}
+        one = FrameHeader(Path("frame.fits"), fits.Header(header), (1, 1), 0)
+        row = tabulate_headers([one], header=rules, frames={"arc": {}}, lamps=self.lamps)[0]
+        return [lamp for lamp in str(row["lamps"]).split("+") if lamp]
+
+
+def _side_by_side(amplifiers, cards):
+    """Amplifiers of separate HDUs, each one's data to the right of the one before."""
+    placed, start = [], 0
+    for amplifier, described in zip(amplifiers, cards, strict=True):
+        y, x = amplifier.data
+        width, height = x.stop - x.start, y.stop - y.start
+        if described.output is None:
+            output = (slice(0, height), slice(start, start + width))
+            amplifier = Amplifier(
+                amplifier.data,
+                amplifier.overscan,
+                gain=amplifier.gain,
+                read_noise=amplifier.read_noise,
+                name=amplifier.name,
+                output=output,
+            )
+        placed.append(amplifier)
+        start += width
+    return placed

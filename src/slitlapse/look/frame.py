@@ -1,0 +1,105 @@
+"""What is on this frame? One image, scaled to show faint and bright, with its bad pixels marked."""
+
+import astropy.units as u
+import numpy as np
+from astropy.visualization import AsinhStretch, ImageNormalize, LinearStretch, LogStretch
+
+__all__ = ["find_limits", "show_frame"]
+
+STRETCHES = {"linear": LinearStretch, "log": LogStretch, "asinh": AsinhStretch}
+
+
+def find_limits(image, *, percentiles=(1, 99.5)):
+    """
+    Find the limits that show most of an image.
+
+    Parameters
+    ----------
+    image : array-like, `~astropy.units.Quantity` or `~astropy.nddata.CCDData`, shape (n_y, n_x)
+        Masked and non-finite pixels are left out.
+    percentiles : pair of float, optional
+        Of the good pixels.
+
+    Returns
+    -------
+    low, high : float
+        Always different from each other: an image of one value gets half a unit of room.
+    """
+    data, mask, _ = _parts(image)
+    good = data[np.isfinite(data) & ~mask]
+    if good.size == 0:
+        return 0.0, 1.0
+    low, high = (float(limit) for limit in np.percentile(good, percentiles))
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def show_frame(
+    image, ax=None, *, mask=None, limits=None, stretch="linear", colorbar=True, **kwargs
+):
+    """
+    Draw an image with pixel axes, a colour bar in its unit, and its bad pixels marked.
+
+    Parameters
+    ----------
+    image : array-like, `~astropy.units.Quantity` or `~astropy.nddata.CCDData`, shape (n_y, n_x)
+        A `~astropy.nddata.CCDData` brings its unit and mask.
+    ax : `~matplotlib.axes.Axes`, optional
+        Where to draw; by default new axes.
+    mask : array-like of bool, shape (n_y, n_x), optional
+        True for bad pixels, drawn in red; by default the mask of ``image``.
+    limits : pair of float, optional
+        Values of black and white, see `find_limits`.
+    stretch : {"linear", "log", "asinh"}, optional
+        How grey follows value between the limits.
+    colorbar : bool, optional
+        Add a colour bar.
+    **kwargs
+        For `~matplotlib.axes.Axes.imshow`.
+
+    Returns
+    -------
+    ax : `~matplotlib.axes.Axes`
+        With the image.
+
+    Raises
+    ------
+    ValueError
+        If the image is not two-dimensional, or ``stretch`` or the mask's shape is wrong.
+    """
+    data, own_mask, unit = _parts(image)
+    mask = own_mask if mask is None else np.asarray(mask, dtype=bool)
+    if mask.shape != data.shape:
+        raise ValueError(f"The mask has shape {mask.shape}, but the image {data.shape}.")
+    if stretch not in STRETCHES:
+        raise ValueError(f"stretch is {stretch!r}, but may only be one of {[*STRETCHES]}.")
+    if limits is None:
+        limits = find_limits(np.ma.array(data, mask=mask))
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        ax = plt.figure(layout="constrained").add_subplot()
+    norm = ImageNormalize(vmin=limits[0], vmax=limits[1], stretch=STRETCHES[stretch]())
+    defaults = {"origin": "lower", "aspect": "auto", "cmap": "gray", "interpolation": "none"}
+    if not {"vmin", "vmax", "norm"} & set(kwargs):
+        defaults["norm"] = norm
+    drawn = ax.imshow(data, **{**defaults, **kwargs})
+    if mask.any():
+        overlay = np.zeros((*data.shape, 4))
+        overlay[mask] = (0.85, 0.1, 0.1, 0.8)
+        ax.imshow(overlay, origin="lower", aspect="auto", interpolation="none", label="mask")
+    ax.set(xlabel="x (pixel)", ylabel="y (pixel)")
+    if colorbar:
+        ax.figure.colorbar(drawn, ax=ax, label=unit, pad=0.01)
+    return ax
+
+
+def _parts(image):
+    """Values, mask and name of the unit of whatever kind of image this is."""
+    unit = getattr(image, "unit", None)
+    mask = getattr(image, "mask", None)
+    data = np.asarray(getattr(image, "value", None) if isinstance(image, u.Quantity) else image)
+    data = np.asarray(image.data) if hasattr(image, "wcs") or np.ma.isMA(image) else data
+    if data.ndim != 2:
+        raise ValueError(f"An image has two dimensions, but this has shape {data.shape}.")
+    mask = np.zeros(data.shape, bool) if mask is None else np.broadcast_to(mask, data.shape)
+    return data, mask.astype(bool), "" if unit is None else str(unit)

@@ -1,0 +1,237 @@
+"""How do we hand over a night? One page that opens from disk, with pictures, tables and words."""
+
+import os
+import tempfile
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+
+from .figure_bytes import figure_to_png, png_to_uri
+
+__all__ = ["ReportPage"]
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 70rem;
+       padding: 0 1rem 4rem; color: #111; background: #fff; }
+nav { position: sticky; top: 0; background: #fff; border-bottom: 1px solid #767676;
+      padding: .5rem 0; z-index: 1; }
+nav a { margin-right: 1rem; color: #0b3d91; }
+section { scroll-margin-top: 4rem; }
+img { max-width: 100%; height: auto; display: block; }
+figure { margin: 1rem 0; }
+figcaption { color: #333; max-width: 50rem; }
+.scroll { overflow: auto; max-height: 30rem; }
+table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
+th, td { border-bottom: 1px solid #ccc; padding: .15rem .6rem; text-align: left;
+         white-space: nowrap; }
+th { position: sticky; top: 0; background: #eee; }
+.verdict li { margin: .3rem 0; }
+.flip input { width: 100%; }
+.flip output { font-family: ui-monospace, monospace; white-space: pre-wrap; display: block; }
+:focus-visible { outline: 3px solid #0b3d91; outline-offset: 2px; }
+@media print { nav { display: none; } }
+"""
+# The pictures are already in the page, each in its own <img>: moving the slider shows another one.
+SCRIPT = """
+for (const flip of document.querySelectorAll(".flip")) {
+  const images = flip.querySelectorAll("img");
+  const slider = flip.querySelector("input");
+  const output = flip.querySelector("output");
+  const show = () => {
+    images.forEach((image, number) => { image.hidden = number !== Number(slider.value); });
+    output.textContent = images[Number(slider.value)].alt;
+  };
+  slider.addEventListener("input", show);
+  show();
+}
+"""
+
+
+@dataclass
+class ReportPage:
+    """
+    One self-contained HTML page, filled piece by piece.
+
+    All text is data: whatever a header or a file name holds is shown as it is and never becomes
+    part of the page's code. Pictures are kept inside the page; nothing is loaded from elsewhere.
+
+    Parameters
+    ----------
+    title : str
+        Shown on top and in the browser's title.
+    parts : list of str, optional
+        HTML of what was added so far.
+
+    Examples
+    --------
+    >>> page = ReportPage("A night")
+    >>> page.add_section("Log").add_text("Five frames of <b1>.").add_table({"kind": ["bias"]})
+    ReportPage('A night', sections=['Log'])
+    >>> "&lt;b1&gt;" in page.to_html()
+    True
+    """
+
+    title: str
+    parts: list = field(default_factory=list, repr=False)
+    sections: list = field(default_factory=list)
+
+    def __repr__(self):
+        return f"ReportPage({self.title!r}, sections={self.sections!r})"
+
+    def add_section(self, heading):
+        """Begin a section with a heading (str), listed on top of the page; returns the page."""
+        if self.sections:
+            self.parts.append("</section>")
+        number = len(self.sections) + 1
+        self.parts.append(f'<section id="section-{number}"><h2>{escape(str(heading))}</h2>')
+        self.sections.append(str(heading))
+        return self
+
+    def add_text(self, text):
+        """Add a paragraph of plain text (str); returns the page."""
+        self.parts.append(f"<p>{escape(str(text))}</p>")
+        return self
+
+    def add_list(self, items, *, name=""):
+        """Add a list of plain sentences, in a class ``name`` to find them by; returns the page."""
+        lines = "".join(f"<li>{escape(str(item))}</li>" for item in items)
+        self.parts.append(f'<ul class="{escape(name)}">{lines}</ul>')
+        return self
+
+    def add_table(self, table):
+        """
+        Add a table.
+
+        Parameters
+        ----------
+        table : `~astropy.table.Table` or dict
+            Column name to values; values with a unit are shown with it in the head.
+
+        Returns
+        -------
+        page : `ReportPage`
+            Itself.
+        """
+        names = list(table.colnames if hasattr(table, "colnames") else table)
+        units = {name: getattr(table[name], "unit", None) for name in names}
+        columns = [_texts(table[name]) for name in names]
+        heads = [f"{name} ({units[name]})" if units[name] else name for name in names]
+        head = "".join(f'<th scope="col">{escape(str(text))}</th>' for text in heads)
+        rows = (
+            "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>"
+            for row in zip(*columns, strict=True)
+        )
+        self.parts.append(
+            '<div class="scroll" tabindex="0" role="region" aria-label="table"><table><thead>'
+            f"<tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        )
+        return self
+
+    def add_figure(self, figure, caption, *, dpi=100):
+        """
+        Add a picture with a sentence.
+
+        Parameters
+        ----------
+        figure : `~matplotlib.figure.Figure`, `~matplotlib.axes.Axes` or bytes
+            A figure, or a PNG file.
+        caption : str
+            What it shows; also what a screen reader says.
+        dpi : float, optional
+            Of a figure, pixels per inch.
+
+        Returns
+        -------
+        page : `ReportPage`
+            Itself.
+        """
+        png = figure if isinstance(figure, bytes) else figure_to_png(figure, dpi=dpi)
+        text = escape(str(caption))
+        self.parts.append(
+            f'<figure><img src="{png_to_uri(png)}" alt="{text}">'
+            f"<figcaption>{text}</figcaption></figure>"
+        )
+        return self
+
+    def add_flipbook(self, pngs, captions, *, label="frame"):
+        """
+        Add pictures of which one is seen at a time, chosen with a slider (mouse or arrow keys).
+
+        Parameters
+        ----------
+        pngs : list of bytes
+            PNG files, as of `FlipBook.to_png`.
+        captions : list of str
+            A line for each.
+        label : str, optional
+            What the slider counts.
+
+        Returns
+        -------
+        page : `ReportPage`
+            Itself.
+        """
+        pairs = list(zip(pngs, captions, strict=True))
+        images = "".join(
+            f'<img src="{png_to_uri(png)}" alt="{escape(str(caption))}"{" hidden" * (number > 0)}>'
+            for number, (png, caption) in enumerate(pairs)
+        )
+        first = escape(str(pairs[0][1]))
+        self.parts.append(
+            f'<div class="flip">{images}<label>{escape(str(label))} <input type="range" min="0" '
+            f'max="{len(pairs) - 1}" value="0" step="1"></label><output>{first}</output></div>'
+        )
+        return self
+
+    def to_html(self):
+        """Return the whole page (str)."""
+        links = "".join(
+            f'<a href="#section-{number}">{escape(heading)}</a>'
+            for number, heading in enumerate(self.sections, 1)
+        )
+        close = "</section>" if self.sections else ""
+        title = escape(str(self.title))
+        return (
+            '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+            "img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
+            f"<title>{title}</title><style>{STYLE}</style></head><body><h1>{title}</h1>"
+            f'<nav aria-label="Sections">{links}</nav><main>{"".join(self.parts)}{close}</main>'
+            f"<script>{SCRIPT}</script></body></html>\n"
+        )
+
+    def write(self, path):
+        """
+        Write the page; a page that was there stays whole until the new one is.
+
+        Parameters
+        ----------
+        path : path-like
+            Of the HTML file; its folder is made where it does not exist.
+
+        Returns
+        -------
+        path : `~pathlib.Path`
+            The file written.
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
+                file.write(self.to_html())
+            Path(draft).replace(path)
+        except BaseException:
+            Path(draft).unlink(missing_ok=True)
+            raise
+        return path
+
+
+def _texts(column):
+    """Values as text: numbers without a unit behind each, times as they format themselves."""
+    values = getattr(column, "value", column)
+    return [
+        f"{v:.6g}" if isinstance(v, float) else str(v)
+        for v in getattr(values, "tolist", lambda: values)()
+    ]

@@ -1,0 +1,335 @@
+"""What do the headers say? One row per frame: its kind, time, lamps, star, and place on the sky."""
+
+import warnings
+from fnmatch import fnmatchcase
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import Angle
+from astropy.io import fits
+from astropy.table import QTable
+from astropy.time import Time, TimeDelta
+from astropy.utils.exceptions import AstropyUserWarning
+
+__all__ = ["HeaderError", "HeaderWarning", "tabulate_headers"]
+
+HEADER = {
+    "time": ["DATE-OBS", "MJD-OBS"],
+    "exposure_time": ["EXPTIME", "EXPOSURE"],
+    "object": "OBJECT",
+    "airmass": "AIRMASS",
+    "ra": "RA",
+    "dec": "DEC",
+}
+PATTERNS = {
+    "bias": ["bias*", "zero*"],
+    "dark": ["dark*"],
+    "flat": ["*flat*"],
+    "arc": ["arc*", "comp*"],
+    "science": ["object*", "science*", "light*"],
+}
+FRAMES = {
+    kind: [{card: patterns} for card in ("IMAGETYP", "OBSTYPE")]
+    for kind, patterns in PATTERNS.items()
+}
+LAMPS = {"keyword": "LAMP"}
+NOT_COLUMNS = {*HEADER, "time_is", "time_end", "ra_unit"}
+PARTS = {"start": 0.5, "middle": 0.0, "end": -0.5}  # of the exposure time, from card to middle
+PACKED = (".gz", ".fz", ".bz2")
+
+
+class HeaderError(ValueError):
+    """A header, or a rule to read it by, cannot be understood."""
+
+
+class HeaderWarning(AstropyUserWarning):
+    """A header lacks something that will be missed."""
+
+
+def tabulate_headers(
+    headers, *, header=None, frames=None, lamps=None, split_lamps=None, named=None, named_lamps=None
+):
+    """
+    Put headers into one table, in order of time.
+
+    Parameters
+    ----------
+    headers : sequence
+        Of objects with ``path`` (`~pathlib.Path`), ``cards`` (`~astropy.io.fits.Header`) and
+        ``shape`` ``(n_y, n_x)``.
+    header : dict, optional
+        Meaning to keyword, to a list of keywords tried in order, or to ``{"value": ...}``. Known
+        are ``time`` (also ``{"date": ..., "clock": ...}``), ``time_is`` ("start", "middle" or
+        "end"), ``time_end``, ``exposure_time``, ``object``, ``airmass``, ``ra``, ``dec`` and
+        ``ra_unit``; any other name becomes a column.
+    frames : dict, optional
+        Kind to ``{keyword: pattern, ...}`` (all must match, case ignored) or to a list of such
+        (any). Kinds are tried in the order written; what matches none is "other".
+    lamps : dict, optional
+        ``{"keyword": card with names}``, or lamp to ``{keyword: pattern}`` (or a list: any).
+    split_lamps : callable, optional
+        Turns the text of a lamp card into a list of lamps, and raises `ValueError` for unknown
+        ones. By default the text is split at ``+``, commas and blanks.
+    named, named_lamps : dict, optional
+        Kind to file-name pattern(s): exactly these files are of that kind. File-name pattern to
+        lamps. Both win over the header; patterns ignore ``.gz``, ``.fz`` and ``.bz2``.
+
+    Returns
+    -------
+    table : `~astropy.table.QTable`
+        Columns ``filename``, ``kind``, ``lamps`` (joined by "+"; of arcs only), ``time`` (UTC of
+        mid-exposure, masked where unknown), ``exposure_time`` (s), ``object``, ``airmass``,
+        ``ra``, ``dec`` (deg), ``n_x``, ``n_y``, ``disperser``, ``slit``, and what else ``header``
+        asks for. Unknown numbers are NaN, unknown text is empty.
+
+    Raises
+    ------
+    HeaderError
+        If a lamp is unknown, or ``time_is`` or ``ra_unit`` is none of the allowed.
+
+    Warns
+    -----
+    HeaderWarning
+        If frames lack a time or an exposure time, or a named pattern matches no file.
+    """
+    rules = {**(HEADER if header is None else header)}
+    _check(rules)
+    frames, lamps = FRAMES if frames is None else frames, LAMPS if lamps is None else lamps
+    named, named_lamps = named or {}, named_lamps or {}
+    rows = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", fits.verify.VerifyWarning)  # odd cards nobody asked for
+        for each in headers:
+            row = {"filename": each.path.as_posix(), "n_x": each.shape[1], "n_y": each.shape[0]}
+            row["kind"] = _kind(each.cards, each.path.name, frames, named)
+            row["lamps"] = ""
+            if row["kind"] == "arc":
+                row["lamps"] = _lamps(each.cards, each.path.name, lamps, named_lamps, split_lamps)
+            rows.append({**row, **_measure(each.cards, rules)})
+    _warn_of_gaps(rows, rules, {**named, **{pattern: pattern for pattern in named_lamps}})
+    return _to_table(rows)
+
+
+def _check(rules):
+    """Complain about the two words that have only a few meanings."""
+    for key, allowed in {"time_is": list(PARTS), "ra_unit": ["deg", "hour"]}.items():
+        if key in rules and rules[key] not in allowed:
+            raise HeaderError(f"{key} is {rules[key]!r}, but may only be one of {allowed}.")
+
+
+def _card(cards, keyword):
+    """Value of the first card of that name; None where it is absent, undefined or unreadable."""
+    try:
+        value = cards[keyword]
+    except (KeyError, fits.VerifyError):
+        return None
+    if isinstance(value, fits.card.Undefined):
+        return None
+    return value if isinstance(value, (bool, int, float)) else str(value).strip()
+
+
+def _look_up(cards, rule):
+    """Value for a keyword, for the first of several that says anything, or given as it is."""
+    if isinstance(rule, dict):
+        return rule["value"]
+    keywords = [rule] if isinstance(rule, str) else rule
+    values = (_card(cards, keyword) for keyword in keywords)
+    return next((value for value in values if value is not None and value != ""), None)
+
+
+def _matches(value, pattern):
+    """Compare as text, case ignored; numbers also as numbers, booleans also as T and F."""
+    if isinstance(pattern, (list, tuple)):
+        return any(_matches(value, each) for each in pattern)
+    if value is None:
+        return False
+    if not isinstance(value, str) and not isinstance(pattern, str) and value == pattern:
+        return True
+    texts = {str(value)}
+    if isinstance(value, bool):
+        texts.add(str(value)[0])
+    elif isinstance(value, (int, float)):
+        texts.add(f"{value:.12g}")
+    return any(fnmatchcase(text.lower(), str(pattern).strip().lower()) for text in texts)
+
+
+def _any_of(cards, rule):
+    """Does one of the rule's alternatives match with all of its keywords?"""
+    return any(
+        all(_matches(_card(cards, keyword), pattern) for keyword, pattern in alternative.items())
+        for alternative in ([rule] if isinstance(rule, dict) else rule)
+    )
+
+
+def _bare(name):
+    """File name without the ending that compression added."""
+    return name.rsplit(".", 1)[0] if name.lower().endswith(PACKED) else name
+
+
+def _is_named(name, patterns):
+    """Does the file name match one of the patterns, whatever compression added to either?"""
+    patterns = [patterns] if isinstance(patterns, str) else patterns
+    return any(fnmatchcase(_bare(name).lower(), _bare(pattern).lower()) for pattern in patterns)
+
+
+def _kind(cards, name, frames, named):
+    """First kind that matches, by file name where it is named, else by header."""
+    for kind, patterns in named.items():
+        if _is_named(name, patterns):
+            return kind
+    found = next((kind for kind, rule in frames.items() if _any_of(cards, rule)), "other")
+    return "other" if found in named else found
+
+
+def _lamps(cards, name, rules, named_lamps, split_lamps):
+    """Lamps that lit an arc, sorted and joined by ``+``."""
+    texts = [lamp for lamp, rule in rules.items() if lamp != "keyword" and _any_of(cards, rule)]
+    if "keyword" in rules:
+        texts.append(_look_up(cards, rules["keyword"]))
+    for pattern, listed in named_lamps.items():
+        if _is_named(name, pattern):
+            texts = [listed] if isinstance(listed, str) else listed
+            break
+    split = _split if split_lamps is None else split_lamps
+    try:
+        found = {lamp for text in texts if text is not None for lamp in split(str(text))}
+    except ValueError as error:
+        raise HeaderError(f"{name}: {error}") from error
+    return "+".join(sorted(found))
+
+
+def _split(text):
+    """Words of a lamp card."""
+    return text.replace("+", " ").replace(",", " ").split()
+
+
+def _measure(cards, rules):
+    """Numbers, names and times of one frame."""
+
+    def get(name):
+        return _look_up(cards, rules[name]) if name in rules else None
+
+    exposure = _number(get("exposure_time"))
+    time, end = (_moment(cards, rules.get(name)) for name in ("time", "time_end"))
+    if time is not None and end is not None:
+        exposure = (end - time).to_value(u.s) if np.isnan(exposure) else exposure
+        time = time + (end - time) / 2
+    elif time is not None:
+        shift = PARTS[rules.get("time_is", "start")]
+        if shift:
+            time = time + TimeDelta(shift * exposure, format="sec") if exposure >= 0 else None
+    row = {
+        "time": time,
+        "exposure_time": exposure,
+        "object": str(get("object") if get("object") is not None else ""),
+        "airmass": _number(get("airmass")),
+        "ra": _angle(get("ra"), u.hourangle, rules.get("ra_unit", "deg")),
+        "dec": _angle(get("dec"), u.deg, "deg"),
+        "disperser": "",
+        "slit": "",
+    }
+    return {**row, **{name: get(name) for name in rules if name not in NOT_COLUMNS}}
+
+
+def _number(value):
+    """As float, from text too; NaN where that is impossible."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return np.nan
+
+
+def _angle(value, unit_of_text, unit_of_numbers):
+    """Degrees of a sexagesimal text, or of a number."""
+    number = _number(value)
+    if np.isnan(number) and isinstance(value, str):
+        try:
+            return Angle(value, unit_of_text).deg
+        except (ValueError, u.UnitsError):
+            return np.nan
+    return number * 15 if unit_of_numbers == "hour" else number
+
+
+def _moment(cards, rule):
+    """Time that a card (or a date and a clock) tells; None where there is none."""
+    scale = str(_card(cards, "TIMESYS")).lower()
+    scale = scale if scale in {"tai", "tt", "tdb"} else "utc"
+    if isinstance(rule, dict) and "date" in rule:
+        date, clock = str(_look_up(cards, rule["date"])), str(_look_up(cards, rule["clock"]))
+        # either card may hold a whole time stamp, of which the part it is named for counts
+        texts = [f"{date.replace('T', ' ').split(' ')[0]}T{clock.replace('T', ' ').split(' ')[-1]}"]
+    elif isinstance(rule, dict) or rule is None:
+        texts = [rule["value"]] if rule else []
+    else:
+        texts = [_card(cards, keyword) for keyword in ([rule] if isinstance(rule, str) else rule)]
+    times = (_parse_time(text, scale) for text in texts)
+    return next((time.utc for time in times if time is not None), None)
+
+
+def _parse_time(value, scale):
+    """Read a time stamp or an (M)JD; a date without a clock is no time."""
+    number = _number(value)
+    if np.isfinite(number):
+        name = "jd" if number > 2400000 else "mjd"
+        return Time(number, format=name, scale=scale) if number > 10000 else None
+    date, _, clock = str(value).strip().removesuffix("Z").replace(" ", "T", 1).partition("T")
+    if "/" in date:  # the form of the last century, DD/MM/YY, or slashes instead of dashes
+        parts = date.split("/")
+        date = "-".join(parts if len(parts[0]) == 4 else [f"19{parts[-1]}"[-4:], *parts[-2::-1]])
+    try:
+        return Time(f"{date}T{clock.strip()}", format="isot", scale=scale) if ":" in clock else None
+    except ValueError:
+        return None
+
+
+def _warn_of_gaps(rows, rules, patterns):
+    """Name what will be missed later."""
+    gaps = {
+        f"no time (from {rules.get('time')})": [row for row in rows if row["time"] is None],
+        f"no exposure time (from {rules.get('exposure_time')})": [
+            row for row in rows if np.isnan(row["exposure_time"])
+        ],
+    }
+    for gap, found in gaps.items():
+        if found:
+            names = ", ".join(row["filename"] for row in found[:3])
+            more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+            message = f"{gap} in {names}{more}: name the right card in [header]"
+            warnings.warn(message, HeaderWarning, stacklevel=3)
+    for name, each in patterns.items():
+        for pattern in [each] if isinstance(each, str) else each:
+            if not any(_is_named(row["filename"].split("/")[-1], pattern) for row in rows):
+                message = f"the file-name pattern {pattern!r} (of {name}) matches no frame"
+                warnings.warn(message, HeaderWarning, stacklevel=3)
+
+
+def _to_table(rows):
+    """Columns with units, in order of time; frames of unknown time come last."""
+    rows = sorted(rows, key=lambda row: (row["time"] is None, row["time"] or Time(0, format="mjd")))
+    table = QTable()
+    for name in ["filename", "kind", "lamps"]:
+        table[name] = np.array([row[name] for row in rows], dtype=str)
+    nowhen = Time("2000-01-01T00:00:00", format="isot", scale="utc")
+    table["time"] = Time([nowhen if row["time"] is None else row["time"] for row in rows])
+    table["time"].format = "isot"
+    missing = np.array([row["time"] is None for row in rows])
+    if missing.any():
+        table["time"][missing] = np.ma.masked
+    table["exposure_time"] = [row["exposure_time"] for row in rows] * u.s
+    table["object"] = np.array([row["object"] for row in rows], dtype=str)
+    table["airmass"] = [row["airmass"] for row in rows]
+    table["ra"] = [row["ra"] for row in rows] * u.deg
+    table["dec"] = [row["dec"] for row in rows] * u.deg
+    table["n_x"] = [row["n_x"] for row in rows]
+    table["n_y"] = [row["n_y"] for row in rows]
+    for name in [name for name in rows[0] if name not in table.colnames]:
+        table[name] = _column([row[name] for row in rows])
+    return table
+
+
+def _column(values):
+    """Numbers with NaN for what is missing, or text with nothing for it."""
+    known = [value for value in values if value is not None]
+    if known and all(isinstance(value, (int, float)) for value in known):
+        return np.array([np.nan if value is None else value for value in values])
+    return np.array(["" if value is None else str(value) for value in values], dtype=str)

@@ -1,0 +1,153 @@
+"""What would a night with this log look like on disk? Files whose headers say what the log says."""
+
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.time import Time, TimeDelta
+
+from .header_table import FRAMES, HEADER, LAMPS, PARTS, _any_of, tabulate_headers
+
+__all__ = ["write_night"]
+
+
+def write_night(table, recipes, folder, *, header=None, frames=None, lamps=None, cards=None):
+    """
+    Write one FITS file per row of a log: the way back from `make_header_table`.
+
+    Parameters
+    ----------
+    table : `~astropy.table.QTable`
+        Needs ``filename``, ``kind``, ``time`` (mid-exposure) and ``exposure_time``; ``object``,
+        ``airmass``, ``ra``, ``dec``, ``lamps`` and every column that ``header`` names are written
+        where present.
+    recipes : dict
+        Kind to a function of the row that returns the image, shape (n_y, n_x), in adu: an array,
+        or a list of arrays where each amplifier has an HDU of its own.
+    folder : path-like
+        Is made where it does not exist.
+    header, frames, lamps : dict, optional
+        The rules that the headers have to fulfil, as in `make_header_table`.
+    cards : dict, optional
+        More cards, written to every header.
+
+    Returns
+    -------
+    paths : list of `~pathlib.Path`
+        The files written.
+
+    Raises
+    ------
+    ValueError
+        If a kind has no recipe, or no header can be written that the rules would read as that row.
+    """
+    rules = {**(HEADER if header is None else header)}
+    frames, lamps = FRAMES if frames is None else frames, LAMPS if lamps is None else lamps
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = sorted(set(table["kind"]) - set(recipes))
+    if missing:
+        raise ValueError(f"There is no recipe for {missing}: recipes were given for {[*recipes]}.")
+    paths = []
+    for row in table:
+        written = fits.Header()
+        for keyword, value in {**({} if cards is None else cards)}.items():
+            written[_long(keyword)] = value
+        _write_values(written, row, rules)
+        _write_kind(written, row, frames)
+        if row["kind"] == "arc" and "lamps" in table.colnames:
+            _write_lamps(written, row, lamps)
+        path = folder / str(row["filename"])
+        _check(path, written, row, {"header": rules, "frames": frames, "lamps": lamps})
+        images = recipes[str(row["kind"])](row)
+        images = images if isinstance(images, list) else [images]
+        primary = fits.PrimaryHDU(np.asarray(images[0]) if len(images) == 1 else None, written)
+        more = [fits.ImageHDU(np.asarray(image)) for image in images] if len(images) > 1 else []
+        fits.HDUList([primary, *more]).writeto(path, overwrite=True)
+        paths.append(path)
+    return paths
+
+
+def _long(keyword):
+    """Keyword as it has to be written: long ones need HIERARCH."""
+    keyword = keyword.removeprefix("HIERARCH ")
+    return f"HIERARCH {keyword}" if len(keyword) > 8 or " " in keyword else keyword
+
+
+def _first(rule):
+    """Keyword that a rule looks at first; None for a value that needs no card."""
+    if isinstance(rule, dict):
+        return None
+    return _long(rule if isinstance(rule, str) else rule[0])
+
+
+def _write_values(cards, row, rules):
+    """Write what the log says about the exposure, in the units that headers use."""
+    values = {name: row[name] for name in row.colnames if name not in {"time", "filename"}}
+    for name, unit in {"exposure_time": u.s, "ra": u.deg, "dec": u.deg}.items():
+        if name in values:
+            values[name] = u.Quantity(values[name], unit).value
+    if rules.get("ra_unit") == "hour" and "ra" in values:
+        values["ra"] /= 15
+    for name, value in values.items():
+        keyword = _first(rules[name]) if name in rules else None
+        if keyword is not None and value == value and str(value) != "":
+            cards[keyword] = str(value) if isinstance(value, str) else np.asarray(value).item()
+    half = TimeDelta(row["exposure_time"] / 2)
+    if "time" not in rules or np.any(row["time"].mask):
+        return
+    middle = row["time"].utc
+    card = middle - half * (2 * PARTS[rules.get("time_is", "start")])
+    if "time_end" in rules:
+        card, cards[_first(rules["time_end"])] = middle - half, _stamp(middle + half)
+    if isinstance(rules["time"], dict):
+        date, clock = (_first(rules["time"][part]) for part in ("date", "clock"))
+        cards[date], cards[clock] = _stamp(card).split("T")
+    else:
+        keyword = _first(rules["time"])
+        cards[keyword] = card.mjd if "MJD" in keyword else _stamp(card)
+
+
+def _stamp(time):
+    """ISO time to the microsecond."""
+    return Time(time, precision=6).isot
+
+
+def _write_kind(cards, row, frames):
+    """Write the cards that make the first alternative of the row's kind match."""
+    rule = frames.get(str(row["kind"]), {})
+    for keyword, pattern in (rule if isinstance(rule, dict) else rule[0]).items():
+        _write_pattern(cards, keyword, pattern)
+
+
+def _write_lamps(cards, row, lamps):
+    """Write the lamps, as names into one card or as a switch each."""
+    names = [name for name in str(row["lamps"]).split("+") if name]
+    if "keyword" in lamps and names:
+        cards[_first(lamps["keyword"])] = "+".join(names)
+    for name in set(names) & set(lamps):
+        rule = lamps[name]
+        for keyword, pattern in (rule if isinstance(rule, dict) else rule[0]).items():
+            _write_pattern(cards, keyword, pattern)
+
+
+def _write_pattern(cards, keyword, pattern):
+    """Write a value that the pattern matches, unless the one already there does."""
+    if _any_of(cards, {keyword: pattern}):
+        return
+    pattern = pattern[0] if isinstance(pattern, list) else pattern
+    if isinstance(pattern, str):
+        pattern = pattern.replace("*", "").replace("?", "x")
+    cards[_long(keyword)] = pattern
+
+
+def _check(path, cards, row, rules):
+    """Complain where the header would be read as something else."""
+    one = type("OneHeader", (), {"path": path, "cards": cards, "shape": (0, 0)})
+    found = tabulate_headers([one], **rules)[0]
+    if found["kind"] != row["kind"]:
+        raise ValueError(
+            f"{path.name}: a frame of kind {row['kind']!r} would be read as {found['kind']!r}: "
+            f"the rules in [frames] cannot tell them apart by the cards {sorted(cards)}."
+        )
