@@ -1,0 +1,39 @@
+"""Do the pictures show what the extraction did?"""
+
+import numpy as np
+
+from slitlapse.extraction import NoiseBudget, PixelNoise, gaussian_profile, optimal_sums
+from slitlapse.extraction.explain import plot_extraction, plot_profile, plot_weights
+
+ROWS, CENTRE, WIDTH = np.arange(25)[:, None], np.full(60, 12.2), np.full(60, 2.0)
+PROFILE = gaussian_profile(ROWS, CENTRE, WIDTH)
+
+
+def test_star_sky_and_their_sum_stand_above_the_noise():
+    x, flux, sky = np.arange(60), np.full(60, 900.0), np.full(60, 100.0)
+    axes = plot_extraction(x, flux, sky, NoiseBudget(star=flux, sky=sky))
+    labels = [line.get_label() for line in axes[0].lines]
+    assert labels == ["star + sky", "star", "sky"]
+    np.testing.assert_array_equal(axes[0].lines[0].get_ydata(), 1000)
+    assert [line.get_label() for line in axes[1].lines] == ["star", "sky", "total"]
+
+
+def test_rejected_and_masked_pixels_are_marked_where_they_are():
+    data = 1e4 * PROFILE
+    data[12, 30] += 1e4
+    mask = np.zeros(data.shape, bool)
+    mask[11, 7] = True
+    sums = optimal_sums(data, PROFILE, PixelNoise(3.0), mask)
+    axes = plot_weights(data, sums.weights[0], sums.rejected, mask)
+    masked, rejected = axes[1].lines
+    np.testing.assert_array_equal(masked.get_xydata(), [[7, 11]])
+    np.testing.assert_array_equal(rejected.get_xydata(), [[30, 12]])
+    np.testing.assert_array_equal(axes[1].images[0].get_array(), sums.weights[0])
+
+
+def test_the_profile_used_lies_on_the_profile_measured():
+    axes = plot_profile(1e4 * PROFILE, ROWS, CENTRE, WIDTH, PROFILE, np.full(60, 1e4))
+    measured, used = axes[0].lines
+    np.testing.assert_allclose(measured.get_ydata(), used.get_ydata(), rtol=1e-9)
+    np.testing.assert_allclose(axes[1].lines[0].get_ydata(), 0, atol=1e-9)
+    assert abs(used.get_ydata().max() - 1 / np.sqrt(2 * np.pi)) < 0.03
