@@ -1,0 +1,159 @@
+"""How far has a star moved since the shared trace was measured, and how much wider is it?"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from astropy import units as u
+from astropy.table import QTable
+from scipy.ndimage import gaussian_filter1d
+
+__all__ = ["ProfileShift", "measure_profile_shift"]
+
+
+@dataclass(frozen=True)
+class ProfileShift:
+    """
+    Offset and width of one star in one exposure, against the trace shared by all exposures.
+
+    Parameters
+    ----------
+    offset, offset_uncertainty : float
+        Rows from the shared trace to the star.
+    width_factor, width_factor_uncertainty : float
+        Width of the star over the width of the shared trace.
+    rest : dict of `~numpy.ndarray`, shape (n_bins,)
+        What one offset and one factor leave, along the spectrum: ``x``, ``offset``,
+        ``width_factor`` and their uncertainties.
+    read_noise : float or None
+        Noise of an empty pixel that was used, electron.
+
+    Examples
+    --------
+    >>> from slitlapse.trace import ProfileShift
+    >>> shift = ProfileShift(0.31, 0.002, 1.08, 0.001)
+    >>> shift.offset
+    0.31
+    """
+
+    offset: float
+    offset_uncertainty: float
+    width_factor: float = 1.0
+    width_factor_uncertainty: float = 0.0
+    rest: dict = field(default_factory=dict, repr=False, compare=False)
+    read_noise: float | None = None
+
+    @property
+    def table(self):
+        """`rest` as `~astropy.table.QTable`."""
+        return QTable({k: v * (u.one if "width" in k else u.pix) for k, v in self.rest.items()})
+
+    @property
+    def rest_chi2(self):
+        """Chi-square per bin of the rest of the offset: 1 where only noise is left."""
+        return float(np.mean((self.rest["offset"] / self.rest["offset_uncertainty"]) ** 2))
+
+
+def measure_profile_shift(
+    image, trace, *, read_noise=None, mask=None, max_offset=8.0, n_bins=16, stride=None
+):
+    """
+    Measure how one exposure of a star differs from the trace of all exposures.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.NDData` or array-like, shape (n_y, n_x)
+        Exposure in electron; the sky may still be in it.
+    trace : `ProfileTrace`
+        Shared trace, width and profile of this star.
+    read_noise : float or None
+        Noise of an empty pixel, electron; ``None``: from the image's uncertainty, or else from the
+        scatter around the model.
+    mask : array-like of bool, shape (n_y, n_x), or None
+        Pixels to leave out, in addition to the image's own mask and to NaN.
+    max_offset : float
+        Farthest offset that is looked for, pixels.
+    n_bins : int
+        Bins of the rest along the spectrum.
+    stride : int or None
+        Use every n-th column; ``None``: all.
+
+    Returns
+    -------
+    ProfileShift
+
+    Raises
+    ------
+    ValueError
+        Where nothing of the star can be seen.
+    """
+    steps = max(trace.shape[0] // 256, 1)
+    offset, factor = _coarse(image, trace, mask, max_offset, steps), 1.0
+    cov = None
+    for every in (steps, steps, steps, stride or 1):
+        part = trace.compare(
+            image,
+            offset,
+            factor,
+            columns=slice(None, None, every),
+            read_noise=read_noise,
+            mask=mask,
+        )
+        info, gradient = part["info"].sum(axis=0), part["gradient"].sum(axis=0)
+        if not np.linalg.det(info) > 1e-9 * info[0, 0] * info[1, 1]:
+            raise ValueError(
+                "Nothing of the star can be seen near its trace: no pixel with signal is left. "
+                "Check the mask, or that this exposure shows the star at all."
+            )
+        cov = np.linalg.inv(info)
+        width = float(np.median(trace.width)) * factor
+        step = cov @ gradient
+        offset += float(np.clip(step[0], -width, width))
+        factor *= float(np.exp(np.clip(step[1], -0.4, 0.4)))
+    rest = _rest(part, step, n_bins)
+    errors = np.sqrt(np.diag(cov))
+    return ProfileShift(
+        float(offset), float(errors[0]), factor, float(errors[1]) * factor, rest, part["floor"]
+    )
+
+
+def _coarse(image, trace, mask, max_offset, every):
+    """Find the offset to about a pixel: the peak of the median cut along the trace."""
+    cut, seen, _ = trace.cut_out(
+        image,
+        reach=int(np.ceil(max_offset)) + trace.reach,
+        columns=slice(None, None, every),
+        mask=mask,
+    )
+    cut = np.where(seen, cut, np.nan)
+    usable = seen.mean(axis=0) > 0.5
+    if not usable.any():
+        raise ValueError(
+            "No column has enough good pixels near the trace; check the mask and the trace."
+        )
+    cut = cut[:, usable]
+    cut = np.nanmedian(cut - np.nanmedian(cut, axis=0), axis=1)
+    cut = np.nan_to_num(cut)
+    smooth = gaussian_filter1d(cut, max(float(np.median(trace.width)), 0.7), mode="nearest")
+    middle = smooth.size // 2
+    near = np.abs(np.arange(smooth.size) - middle) <= max_offset
+    return float(np.argmax(np.where(near, smooth, -np.inf)) - middle)
+
+
+def _rest(part, step, n_bins):
+    """Add up columns in bins: what is left after the common step."""
+    x, info = part["x"], part["info"]
+    gradient = part["gradient"] - info @ step
+    starts = np.linspace(0, x.size, min(n_bins, x.size) + 1).astype(int)[:-1]
+    info, gradient = (np.add.reduceat(a, starts, axis=0) for a in (info, gradient))
+    weight = part["info"][:, 0, 0]
+    total = np.add.reduceat(weight, starts)
+    at = np.add.reduceat(weight * x, starts) / np.where(total > 0, total, np.nan)
+    empty = ~(np.linalg.det(info) > 1e-9 * info[:, 0, 0] * info[:, 1, 1])
+    info[empty] = np.eye(2)
+    inverse = np.linalg.inv(info)
+    values = np.einsum("bij,bj->bi", inverse, gradient)
+    errors = np.sqrt(np.einsum("bii->bi", inverse))
+    values[empty], errors[empty] = np.nan, np.nan
+    names = "offset", "offset_uncertainty", "width_factor", "width_factor_uncertainty"
+    columns = values[:, 0], errors[:, 0], np.exp(values[:, 1]), errors[:, 1]
+    return {"x": at, **dict(zip(names, columns, strict=True))}
