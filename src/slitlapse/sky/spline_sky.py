@@ -1,0 +1,246 @@
+"""How bright is the sky where its lines are tilted? One spectrum, sampled between the pixels."""
+
+import warnings
+
+import astropy.units as u
+import numpy as np
+from astropy.nddata import NDData, VarianceUncertainty
+from astropy.utils.exceptions import AstropyUserWarning
+from specreduce.tracing import Trace
+from specutils import Spectrum
+
+__all__ = ["SplineSky", "TiltWarning"]
+
+
+class TiltWarning(AstropyUserWarning):
+    """The sky lines are not where the map of effective pixels says."""
+
+
+class SplineSky:
+    """
+    Sky of one exposure as a spline in the effective pixel times a polynomial along the slit.
+
+    It gives the same outputs as `specreduce.background.Background`.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.NDData` or `~specutils.Spectrum`, or array with ``read_noise``
+        Image, dispersion along axis 1.
+    geometry : `SkyGeometry`
+        Effective pixels, sky pixels and splines. Take `geometry` of the first exposure for
+        the next: it is weighted for this sky, and everything that takes long is done.
+    read_noise : float, `~astropy.units.Quantity` or array, shape (n_y, n_x), optional
+        Read noise in the unit of the image, which must then be electron. With it, variances are
+        read noise squared plus the modelled sky. Without it, the median variance of each
+        column's sky pixels is taken from ``image.uncertainty``.
+    sensitivity : array, shape (n_y, n_x), optional
+        What the image was divided by; ``read_noise`` is then that before the division.
+    sigma : float or None
+        Pixels further than this from the fit are rejected.
+    maxiters : int
+        Rounds of rejection at most.
+
+    Raises
+    ------
+    ValueError
+        If there is neither an uncertainty nor a read noise, or shapes differ.
+
+    Warns
+    -----
+    TiltWarning
+        If residuals along bright lines are far above the noise (see `line_excess`).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from slitlapse.sky import SkyGeometry, SplineSky
+    >>> y, x = np.mgrid[:60, :200]
+    >>> effective = x - 0.05 * y  # lines tilted by 3 pixels
+    >>> image = 100 + 1000 * np.exp(-0.5 * ((effective - 90) / 2) ** 2)
+    >>> image[27:34] += 5000.0  # a star
+    >>> sky = SplineSky(image, SkyGeometry(effective, np.abs(y - 30) > 8), read_noise=3.0)
+    >>> (image - sky).flux.value[30, ::40].round()
+    array([5000., 5000., 5000., 5000., 5000.])
+    """
+
+    # numpy must leave ``image - sky`` to us
+    __array_ufunc__ = None
+
+    def __init__(
+        self, image, geometry, *, read_noise=None, sensitivity=None, sigma=6.0, maxiters=3
+    ):
+        self.image = _as_spectrum(image)
+        if self.image.shape != geometry.sky_pixels.shape:
+            raise ValueError(
+                f"The image has shape {self.image.shape}, but the geometry is for "
+                f"{geometry.sky_pixels.shape}."
+            )
+        noise, factor = _noise_model(self.image, geometry.sky_pixels, read_noise, sensitivity)
+        options = {"photon_factor": factor, "mask": self.image.mask, "sigma": sigma}
+        options["maxiters"] = maxiters
+        data = self.image.flux.value
+        if np.all(geometry.variance == 1.0):  # not weighted for a sky yet
+            geometry = geometry.weighted(geometry.fit(data, noise, **options).variance)
+        self.geometry = geometry
+        self.fit = geometry.fit(data, noise, **options)
+        self.line_excess = self._check_lines()
+
+    def _check_lines(self, worst=1.3):
+        """Compare the scatter on bright lines with the noise, and warn."""
+        use = self.fit.used
+        pull = (self.image.flux.value - self.fit.model)[use] / np.sqrt(self.fit.variance[use])
+        # a line is where the sky changes by more than its noise from one pixel to the next
+        steep = np.abs(np.gradient(self.fit.model, axis=1)) > np.sqrt(self.fit.variance)
+        steep = steep[use]
+        if steep.sum() < 100:
+            return np.nan
+        excess = float(np.std(pull[steep]))
+        if excess > worst:
+            warnings.warn(
+                f"On the flanks of sky lines the residuals scatter {excess:.2f} times as much as "
+                "the noise: the lines are not where the effective pixels say. The tilt may have "
+                "moved since the arcs, or the knots are too wide for the lines.",
+                TiltWarning,
+                stacklevel=3,
+            )
+        return excess
+
+    @property
+    def effective_pixel(self):
+        """Dispersion coordinate of every pixel, array, shape (n_y, n_x)."""
+        return self.geometry.effective_pixel
+
+    @property
+    def supersampled(self):
+        """
+        The sky pixels as one spectrum, in order of effective pixel.
+
+        Returns
+        -------
+        effective_pixel, flux, used : arrays, shape (n_sky,)
+            Coordinate, counts, and whether the fit kept the pixel.
+        """
+        sky = self.geometry.sky_pixels
+        order = np.argsort(self.effective_pixel[sky])
+        parts = self.effective_pixel, self.image.flux.value, self.fit.used
+        return tuple(part[sky][order] for part in parts)
+
+    def bkg_image(self, image=None):
+        """
+        Return the sky model as an image, NaN and masked where sky pixels do not reach.
+
+        It carries no uncertainty: errors of neighbouring pixels are strongly correlated, and
+        what matters for a sum of pixels is `aperture_variance`.
+        """
+        image = self._own_or(image)
+        model = np.where(self.fit.good, self.fit.model, np.nan)
+        return _spectrum(model, None, image)
+
+    def bkg_spectrum(self, image=None, trace=None):
+        """
+        Return the sky per pixel along ``trace``, by default in the middle of the slit.
+
+        The nearest row is taken, so that nothing is interpolated. Its uncertainty is that of
+        the model.
+        """
+        image = self._own_or(image)
+        n_y, n_x = image.shape
+        where = trace.trace if isinstance(trace, Trace) else trace
+        where = 0.5 * (n_y - 1) if trace is None else np.ma.getdata(where)
+        rows = np.clip(np.rint(np.broadcast_to(where, n_x)).astype(int), 0, n_y - 1)
+        weights = np.zeros((n_y, n_x))
+        weights[rows, np.arange(n_x)] = 1.0
+        level = self.bkg_image().flux.value[rows, np.arange(n_x)]
+        return _spectrum(level, self.aperture_variance(weights), image)
+
+    def aperture_variance(self, weights):
+        """
+        Return the variance per column of the sum of ``weights`` times the sky model.
+
+        ``weights``, shape (n_y, n_x), is 1 in a boxcar aperture or holds optimal weights. The
+        covariance between pixels is included. Shape (n_x,), in the unit of the image squared.
+        """
+        return self.fit.aperture_variance(weights)
+
+    def sub_image(self, image=None):
+        """Return the image minus the sky, with the uncertainty of the image."""
+        image = self._own_or(image)
+        values = image.flux.value - self.bkg_image().flux.value
+        result = Spectrum(
+            values * image.flux.unit, spectral_axis=image.spectral_axis, spectral_axis_index=1,
+            uncertainty=image.uncertainty, mask=~np.isfinite(values),
+        )  # fmt: skip
+        if image.mask is not None:
+            result.mask |= image.mask
+        return result
+
+    def sub_spectrum(self, image=None):
+        """Return the sum along the slit of the image minus the sky, unmasked pixels only."""
+        subtracted = self.sub_image(image)
+        good = ~subtracted.mask
+        flux = np.sum(subtracted.flux.value, axis=0, where=good)
+        variance = None
+        if subtracted.uncertainty is not None:
+            variance = subtracted.uncertainty.represent_as(VarianceUncertainty).array
+            variance = np.sum(variance, axis=0, where=good)
+        return _spectrum(np.where(good.any(axis=0), flux, np.nan), variance, subtracted)
+
+    def __rsub__(self, image):
+        """Return ``image`` minus the sky."""
+        return self.sub_image(image)
+
+    def _own_or(self, image):
+        """Return ``image`` as a Spectrum of the right shape, the own image by default."""
+        image = self.image if image is None else _as_spectrum(image)
+        if image.shape != self.image.shape:
+            raise ValueError(
+                f"The sky was fitted to an image of shape {self.image.shape}, not {image.shape}."
+            )
+        return image
+
+
+def _as_spectrum(image):
+    """Return any image as a 2-D Spectrum; nothing is invented and nothing copied."""
+    if isinstance(image, Spectrum):
+        return image
+    data = image.data if isinstance(image, NDData) else np.asarray(image)
+    unit = getattr(image, "unit", None)
+    return Spectrum(
+        u.Quantity(data, u.electron if unit is None else unit, copy=False, dtype=float),
+        spectral_axis=np.arange(data.shape[1]) * u.pix,
+        uncertainty=getattr(image, "uncertainty", None),
+        mask=getattr(image, "mask", None),
+        spectral_axis_index=1,
+    )
+
+
+def _noise_model(image, sky, read_noise, sensitivity):
+    """Return the variance without sky, and the variance per count of sky."""
+    if read_noise is not None:
+        read_noise = u.Quantity(read_noise, image.flux.unit).value
+        factor = 1.0 if sensitivity is None else 1.0 / np.asarray(sensitivity, dtype=float)
+        return (read_noise * factor) ** 2, factor
+    if image.uncertainty is None:
+        raise ValueError(
+            "The image has no uncertainty, and no read noise was given, so the noise is unknown. "
+            "Give read_noise (in electron), or an image with an uncertainty."
+        )
+    variance = image.uncertainty.represent_as(VarianceUncertainty).array
+    # one number per column: weights that differ with each pixel's own count would be biased
+    values = np.where(sky & np.isfinite(variance), variance, np.nan)
+    known = np.isfinite(values).any(axis=0)
+    level = np.ones(values.shape[1])
+    level[known] = np.nanmedian(values[:, known], axis=0)
+    return level, 0.0
+
+
+def _spectrum(values, variance, image):
+    """Return values as a Spectrum in the unit of ``image``, with the kind of its uncertainty."""
+    uncertainty = None
+    if variance is not None:
+        kind = VarianceUncertainty if image.uncertainty is None else type(image.uncertainty)
+        uncertainty = VarianceUncertainty(variance, unit=image.flux.unit**2).represent_as(kind)
+    return Spectrum(
+        values * image.flux.unit, spectral_axis=image.spectral_axis, uncertainty=uncertainty,
+        mask=~np.isfinite(values), spectral_axis_index=values.ndim - 1,
+    )  # fmt: skip

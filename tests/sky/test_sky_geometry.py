@@ -1,0 +1,142 @@
+"""Tests of splines in the effective pixel."""
+
+import numpy as np
+import pytest
+from scipy.special import ndtr
+
+from slitlapse.sky import SkyGeometry
+
+READ_NOISE = 4.0
+N_Y, N_X = 160, 500
+Y, X = np.mgrid[:N_Y, :N_X].astype(float)
+SLIT = (Y - 79.5) / 79.5
+EFFECTIVE = X - 3 * SLIT + 1.5 * SLIT**2 + 0.3 * np.sin(X / 100) * SLIT
+STAR = np.abs(Y - 70) < 16
+APERTURE = (np.abs(Y - 70) <= 8).astype(float)
+
+
+def spectrum(u, seed=0):
+    """Return sky lines of 1.5 pixels sigma on a continuum, integrated over pixels."""
+    rng = np.random.default_rng(seed)
+    total = np.full(u.shape, 60.0)
+    for centre, flux in zip(rng.uniform(20, 480, 15), 10 ** rng.uniform(2, 4.3, 15), strict=True):
+        total += flux * (ndtr((u - centre + 0.5) / 1.5) - ndtr((u - centre - 0.5) / 1.5))
+    return total
+
+
+SKY = spectrum(EFFECTIVE) * (1 + 0.05 * SLIT)
+
+
+def observe(seed):
+    """Return one noisy exposure with a star and cosmic rays, and where these are."""
+    rng = np.random.default_rng(seed)
+    data = rng.poisson(SKY + 3000 * np.exp(-0.5 * ((Y - 70) / 2.5) ** 2)) * 1.0
+    data += rng.normal(0, READ_NOISE, SKY.shape)
+    hit = rng.random(SKY.shape) < 1e-3
+    return data + hit * rng.uniform(500, 50000, SKY.shape), hit
+
+
+@pytest.fixture(scope="module")
+def geometry():
+    start = SkyGeometry(EFFECTIVE, ~STAR)
+    return start.weighted(start.fit(observe(100)[0], READ_NOISE**2).variance)
+
+
+def test_without_noise_only_the_finite_knots_are_felt(geometry):
+    fit = geometry.fit(SKY, 1.0, sigma=None)
+    # a cubic spline errs by h^4 / 720 times the fourth derivative: 3 / 720 (h / sigma)^4 of the
+    # peak of a Gaussian; twice that, because terms of higher order count with so few knots
+    assert np.abs(fit.model - SKY)[fit.good].max() < 2 * 3 / 720 / 1.5**4 * SKY.max()
+
+
+def test_residuals_are_photon_noise_on_and_between_lines(geometry):
+    for seed in range(3):
+        data, hit = observe(seed)
+        fit = geometry.fit(data, READ_NOISE**2)
+        pull = (data - fit.model) / np.sqrt(SKY + READ_NOISE**2)
+        line = SKY > 200
+        for where in (line, ~line):
+            select = where & ~STAR & ~hit & fit.good
+            assert abs(pull[select].std() - 1) < 0.03
+            assert abs(pull[select].mean()) < 0.02
+
+
+def test_cosmic_rays_are_rejected_and_good_pixels_kept(geometry):
+    data, hit = observe(1)
+    fit = geometry.fit(data, READ_NOISE**2)
+    sky = geometry.sky_pixels
+    assert not (fit.used & ~sky).any()
+    faint_line = np.abs(data - SKY) < 6.5 * np.sqrt(SKY + READ_NOISE**2)
+    assert not (fit.used & hit & ~faint_line).any()
+    assert (sky & ~fit.used & ~hit).sum() <= 2
+
+
+def test_leaving_pixels_out_is_the_exact_least_squares_solution(geometry):
+    data, hit = observe(2)
+    quick = geometry.fit(data, READ_NOISE**2, mask=hit, sigma=None)
+    slow = SkyGeometry(EFFECTIVE, ~STAR & ~hit).weighted(geometry.variance)
+    direct = slow.fit(data, READ_NOISE**2, sigma=None)
+    good = quick.good & direct.good
+    noise = np.sqrt(SKY + READ_NOISE**2)
+    assert np.abs((quick.model - direct.model) / noise)[good].max() < 0.01
+
+
+def test_many_missing_pixels_are_left_out_too(geometry):
+    data, hit = observe(2)
+    mask = hit | (Y < 60)
+    quick = geometry.fit(data, READ_NOISE**2, mask=mask, sigma=None)
+    slow = SkyGeometry(EFFECTIVE, ~STAR & ~mask).weighted(geometry.variance)
+    direct = slow.fit(data, READ_NOISE**2, sigma=None)
+    noise = np.sqrt(SKY + READ_NOISE**2)
+    select = quick.good & direct.good & (Y > 65) & (np.abs(X - 250) < 235)
+    assert np.abs((quick.model - direct.model) / noise)[select].max() < 0.02
+
+
+def test_the_variance_of_an_aperture_is_honest(geometry):
+    pulls, on_lines = [], []
+    line = SKY[70] > 200
+    inner = (X[0] > 8) & (X[0] < N_X - 9)
+    for seed in range(12):
+        fit = geometry.fit(observe(seed)[0], READ_NOISE**2)
+        error = np.sum(APERTURE * (fit.model - SKY), axis=0)
+        pull = error / np.sqrt(fit.aperture_variance(APERTURE))
+        pulls.append(pull[inner & ~line])
+        on_lines.append(pull[inner & line])
+    # neighbouring columns share splines: about one independent value in two columns
+    tolerance = 4 / np.sqrt(2 * np.size(pulls) / 2)
+    assert abs(np.std(pulls) - 1) < tolerance
+    assert abs(np.mean(pulls)) < 4 / np.sqrt(np.size(pulls) / 2)
+    assert abs(np.std(on_lines) - 1) < 0.1
+
+
+def test_untilted_lines_work_with_one_knot_per_pixel():
+    sky = spectrum(X + 0.37) * (1 + 0.05 * SLIT)
+    geometry = SkyGeometry(X + 0.37, ~STAR)
+    fit = geometry.fit(sky, 1.0, sigma=None)
+    np.testing.assert_allclose(fit.model, sky, rtol=1e-4)
+    with pytest.raises(ValueError, match="not tilted enough"):
+        SkyGeometry(X, ~STAR, knot_spacing=0.5)
+
+
+def test_a_dead_column_without_tilt_is_unknown():
+    sky = ~STAR & (X != 200)
+    fit = SkyGeometry(X, sky).fit(spectrum(X), 1.0)
+    assert not fit.good[:, 200].any()
+    assert fit.good[:, :200].all()
+    assert np.isnan(fit.aperture_variance(APERTURE)[200])
+    assert np.isfinite(np.delete(fit.aperture_variance(APERTURE), 200)).all()
+
+
+def test_a_dead_column_with_tilt_is_known_from_its_neighbours():
+    sky = ~STAR & (X != 200)
+    fit = SkyGeometry(EFFECTIVE, sky).fit(SKY, 1.0)
+    assert fit.good[:, 195:206].all()
+    noise = np.sqrt(SKY + READ_NOISE**2)
+    assert np.abs((fit.model - SKY) / noise)[:, 200].max() < 0.3
+
+
+def test_bad_arguments_are_refused():
+    with pytest.raises(ValueError, match="has shape"):
+        SkyGeometry(X, np.ones((3, 3), dtype=bool))
+    with pytest.raises(ValueError, match="No sky pixel"):
+        SkyGeometry(X, np.zeros(X.shape, dtype=bool))
