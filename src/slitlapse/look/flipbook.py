@@ -43,7 +43,7 @@ class FlipBook:
     >>> book = FlipBook([np.zeros((4, 5)), np.ones((4, 5))], ["dark", "light"])
     >>> len(book)
     2
-    >>> book.draw(1).get_title()
+    >>> book.draw(1).get_title(loc="left")
     'light'
     """
 

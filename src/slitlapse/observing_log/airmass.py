@@ -2,7 +2,6 @@
 
 import warnings
 
-import astropy.units as u
 import numpy as np
 from astropy.coordinates import AltAz, SkyCoord, UnitSphericalRepresentation
 from astropy.utils.iers import conf as iers_conf
@@ -34,9 +33,8 @@ def compute_airmass(time, coordinates, site):
     with iers_conf.set_temp("auto_download", False), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the end of the tables of Earth rotation
         with iers_conf.set_temp("iers_degraded_accuracy", "ignore"):
-            altitude = coordinates.transform_to(AltAz(obstime=time, location=site)).alt
-    with np.errstate(divide="ignore"):
-        return np.where(altitude > 0 * u.deg, 1 / np.sin(altitude), np.nan)
+            sine = np.sin(coordinates.transform_to(AltAz(obstime=time, location=site)).alt).value
+    return np.where(sine > 0, 1 / np.where(sine > 0, sine, 1), np.nan)
 
 
 def fill_airmass(table, *, site=None, target=None):

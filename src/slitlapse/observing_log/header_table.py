@@ -10,6 +10,7 @@ from astropy.io import fits
 from astropy.table import QTable
 from astropy.time import Time, TimeDelta
 from astropy.utils.exceptions import AstropyUserWarning
+from erfa import ErfaWarning
 
 __all__ = ["HeaderError", "HeaderWarning", "tabulate_headers"]
 
@@ -99,6 +100,7 @@ def tabulate_headers(
     rows = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", fits.verify.VerifyWarning)  # odd cards nobody asked for
+        warnings.simplefilter("ignore", ErfaWarning)  # years whose leap seconds are not known yet
         for each in headers:
             row = {"filename": each.path.as_posix(), "n_x": each.shape[1], "n_y": each.shape[0]}
             row["kind"] = _kind(each.cards, each.path.name, frames, named)

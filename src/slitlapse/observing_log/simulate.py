@@ -40,13 +40,14 @@ def write_night(table, recipes, folder, *, header=None, frames=None, lamps=None,
     Raises
     ------
     ValueError
-        If a kind has no recipe, or no header can be written that the rules would read as that row.
+        If a kind has no recipe, a file name leaves the folder, or no header can be written that
+        the rules would read as a frame of that kind.
     """
     rules = {**(HEADER if header is None else header)}
     frames, lamps = FRAMES if frames is None else frames, LAMPS if lamps is None else lamps
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    missing = sorted(set(table["kind"]) - set(recipes))
+    missing = sorted({str(kind) for kind in table["kind"]} - set(recipes))
     if missing:
         raise ValueError(f"There is no recipe for {missing}: recipes were given for {[*recipes]}.")
     paths = []
@@ -59,6 +60,8 @@ def write_night(table, recipes, folder, *, header=None, frames=None, lamps=None,
         if row["kind"] == "arc" and "lamps" in table.colnames:
             _write_lamps(written, row, lamps)
         path = folder / str(row["filename"])
+        if folder.resolve() not in path.resolve().parents:
+            raise ValueError(f"The file name {str(row['filename'])!r} leaves the folder {folder}.")
         _check(path, written, row, {"header": rules, "frames": frames, "lamps": lamps})
         images = recipes[str(row["kind"])](row)
         images = images if isinstance(images, list) else [images]
@@ -148,6 +151,6 @@ def _check(path, cards, row, rules):
     found = tabulate_headers([one], **rules)[0]
     if found["kind"] != row["kind"]:
         raise ValueError(
-            f"{path.name}: a frame of kind {row['kind']!r} would be read as {found['kind']!r}: "
+            f"{path.name}: a frame of kind '{row['kind']}' would be read as '{found['kind']}': "
             f"the rules in [frames] cannot tell them apart by the cards {sorted(cards)}."
         )

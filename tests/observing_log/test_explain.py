@@ -1,0 +1,105 @@
+"""The night in one picture, and every frame in order."""
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.table import QTable, join
+from astropy.time import Time
+from PIL import Image
+
+from slitlapse.observing_log import (
+    flip_through,
+    log_line,
+    make_header_table,
+    measure_levels,
+    plot_night,
+    write_night,
+)
+
+KINDS = ["bias", "arc", "science", "science", "science"]
+
+
+@pytest.fixture
+def log(tmp_path):
+    n = len(KINDS)
+    table = QTable(
+        {
+            "filename": [f"x{number}.fits" for number in range(n)],
+            "kind": KINDS,
+            "lamps": ["", "Ne", "", "", ""],
+            "time": Time("2024-03-10T23:30:00") + np.arange(n) * 900 * u.s,
+            "exposure_time": [0, 10, 600, 600, 600] * u.s,
+            "object": ["", "lamp", "star", "star", "other star"],
+            "airmass": [np.nan, np.nan, 1.5, 1.4, 1.3],
+        }
+    )
+    recipes = {
+        kind: lambda row: np.full((8, 10), 100 + row["exposure_time"].value, np.float32)
+        for kind in KINDS
+    }
+    write_night(table, recipes, tmp_path)
+    return make_header_table(tmp_path)
+
+
+def test_the_log_line_says_what_a_frame_is(log):
+    assert log_line(log[0]) == "x0.fits  bias  2024-03-10T23:30:00  0 s"
+    assert log_line(log[1]) == "x1.fits  arc  Ne  2024-03-10T23:45:00  10 s"
+    assert log_line(log[2]) == "x2.fits  science  star  2024-03-11T00:00:00  600 s  airmass 1.500"
+
+
+def test_the_log_line_leaves_out_what_is_unknown(log):
+    log["time"][2] = np.ma.masked
+    log["airmass"][2] = np.nan
+    assert log_line(log[2]) == "x2.fits  science  star  600 s"
+
+
+def test_the_night_shows_airmass_by_object_and_exposures_by_kind(log):
+    axes = plot_night(log)
+    assert len(axes) == 2
+    lines = {line.get_label(): line.get_xydata() for line in axes[0].get_lines()}
+    assert set(lines) == {"star", "other star"}
+    np.testing.assert_allclose(lines["star"], [[0, 1.5], [0.25, 1.4]], atol=1e-6)
+    assert axes[0].yaxis_inverted()
+    assert [text.get_text() for text in axes[1].get_yticklabels()] == ["bias", "arc", "science"]
+    bars = [bar for bar in axes[1].patches if bar.get_width() > 0.1]
+    starts = sorted(bar.get_x() for bar in bars)
+    np.testing.assert_allclose(starts, [-1 / 12, 1 / 6, 5 / 12], atol=1e-6)
+    np.testing.assert_allclose([bar.get_width() for bar in bars], 1 / 6, atol=1e-6)
+    assert axes[-1].get_xlabel() == "hours after 2024-03-11 00:00 UTC"
+
+
+def test_levels_that_were_measured_get_panels_of_their_own(log, tmp_path):
+    levels = measure_levels(sorted(tmp_path.glob("*.fits")), dark="[1:2,1:8]")
+    axes = plot_night(join(log, levels, "filename"))
+    assert [ax.get_ylabel() for ax in axes[2:]] == ["counts high (adu)", "bias level (adu)"]
+    drawn = np.concatenate([line.get_ydata() for line in axes[2].get_lines()])
+    assert sorted(drawn) == [100, 110, 700, 700, 700]
+
+
+def test_axes_of_ones_own_are_drawn_into(log):
+    from matplotlib import pyplot as plt
+
+    _, mine = plt.subplots(2)
+    assert list(plot_night(log, mine)) == list(mine)
+
+
+def test_a_log_without_times_cannot_be_drawn(log):
+    log["time"][:] = np.ma.masked
+    with pytest.raises(ValueError, match="No frame of this log has a time"):
+        plot_night(log)
+
+
+def test_the_flip_book_holds_each_frame_under_its_log_line(log, tmp_path):
+    book = flip_through(log, kinds=["science"])
+    assert list(book.titles) == [log_line(row) for row in log[2:]]
+    assert book.frame(0).mean() == 700
+    path = flip_through(log).save(tmp_path / "night.gif", dpi=40)
+    with Image.open(path) as movie:
+        assert movie.n_frames == len(log)
+
+
+def test_a_real_night_flips_and_is_drawn(real_data):
+    log = make_header_table(real_data / "lco_floyds_2020", frames={"science": {"OBSTYPE": "spec*"}})
+    book = flip_through(log)
+    assert book.frame(0).shape == (512, 2079)
+    assert len(plot_night(log)) == 2
