@@ -1,0 +1,188 @@
+"""At what level does an amplifier read zero light? A line of its overscan at a time, smoothed."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from astropy.modeling import Model
+from astropy.modeling.fitting import LinearLSQFitter
+from scipy.fft import dct
+from scipy.linalg import cho_solve_banded, cholesky_banded, solveh_banded
+from scipy.signal import savgol_filter
+
+__all__ = ["OverscanLevel", "line_means", "model_level"]
+
+
+@dataclass(frozen=True)
+class OverscanLevel:
+    """
+    The level of one amplifier in one frame, measured on its overscan.
+
+    Parameters
+    ----------
+    level, uncertainty : float `~numpy.ndarray`, shape (n_lines,)
+        Level and its standard error in adu, for every row (``axis`` 0) or column (``axis`` 1)
+        of the amplifier's data section.
+    axis : int
+        0: one level per row (overscan beside the data), 1: one per column (above or below).
+    read_noise : float
+        Standard deviation of the overscan pixels about their line's mean, in adu.
+    n_pixels, n_clipped : int
+        Overscan pixels looked at, and those of them rejected.
+    method : str
+        How the level was found, in words.
+    """
+
+    level: np.ndarray
+    uncertainty: np.ndarray
+    axis: int
+    read_noise: float
+    n_pixels: int
+    n_clipped: int
+    method: str
+
+    @property
+    def drift(self):
+        """Largest minus smallest level, in adu."""
+        return float(np.ptp(self.level))
+
+    @property
+    def image(self):
+        """The level shaped to be subtracted from the data section: (n_y, 1) or (1, n_x)."""
+        return np.expand_dims(self.level, 1 - self.axis)
+
+
+def line_means(pixels, good, sigma_clip, name):
+    """Clipped mean and number of good pixels per line, the noise of one pixel, how many clipped."""
+    all_good = good.all()
+    if all_good:
+        centre = np.median(pixels, axis=1, keepdims=True)
+    else:
+        if not good.any():
+            raise ValueError(f"The overscan of amplifier {name!r} has no good pixel.")
+        pixels = np.where(good, pixels, np.nan)
+        centre = np.full((len(pixels), 1), np.nan, np.float32)
+        some = good.any(axis=1)
+        centre[some] = np.nanmedian(pixels[some], axis=1, keepdims=True)
+        pixels, centre = np.where(good, pixels, 0), np.nan_to_num(centre)
+    residual = pixels - centre
+    n_before = np.count_nonzero(good)
+    if sigma_clip is not None:
+        # integers: a scatter of zero still has the width of one step, 1 / sqrt(12)
+        scale = np.hypot(1.4826 * np.median(np.abs(residual if all_good else residual[good])), 0.29)
+        good = good & (np.abs(residual) < sigma_clip * scale)
+    counts = good.sum(axis=1)
+    offset = np.where(good, residual, 0).sum(axis=1) / np.maximum(counts, 1)
+    means = np.where(counts > 0, centre[:, 0] + offset.astype(float), np.nan)
+    rest = np.where(good, residual - offset[:, None], 0)
+    freedom = np.maximum(counts - 1, 0).sum()
+    noise = float(np.sqrt(np.vdot(rest, rest) / freedom)) if freedom > 0 else np.nan
+    return means, counts, noise, int(n_before - good.sum())
+
+
+def model_level(means, counts, noise, method):
+    """Level and its variance per line, and the method in words."""
+    lines = np.arange(len(means), dtype=float)
+    weights = counts / max(counts.mean(), 1e-9)
+    if not counts.all():  # lines without a good pixel get the level between their neighbours
+        means = np.interp(lines, lines[counts > 0], means[counts > 0])
+    line_variance = noise**2 / counts.mean()
+    ones = np.ones_like(means)
+    if isinstance(method, Model):
+        where = np.linspace(-1, 1, len(means))
+        fitted = LinearLSQFitter()(method, where, means, weights=np.sqrt(weights))
+        n_free = len(fitted.parameters)
+        name = type(method).__name__
+        return fitted(where), ones * line_variance * n_free / len(means), f"{name}, {n_free} terms"
+    if callable(method):
+        return np.asarray(method(means), float), ones * line_variance, "own smoother"
+    if method == "constant":
+        level = np.average(means, weights=weights)
+        return ones * level, ones * line_variance / len(means), "constant"
+    if method == "rows":
+        return means, noise**2 / np.maximum(counts, 0.5), "every line by itself"
+    if method == "savgol":
+        window = min(65, (len(means) - 1) // 2 * 2 + 1)
+        order = min(5, window - 1)
+        kept = savgol_filter(np.eye(1, window, window // 2)[0], window, order)[window // 2]
+        return savgol_filter(means, window, order), ones * line_variance * kept, "Savitzky-Golay"
+    if method == "auto":
+        return _smooth(means, weights, line_variance)
+    raise ValueError(
+        f"The overscan method is {method!r}; known are 'auto', 'constant', 'rows', 'savgol', "
+        "a linear astropy model, or a callable that smooths the line means."
+    )
+
+
+def _smooth(means, weights, line_variance):
+    """Smoothing spline through the line means, as stiff as they allow."""
+    n = len(means)
+    if n < 8 or not line_variance > 0:
+        level = np.average(means, weights=weights)
+        return np.full(n, level), np.full(n, line_variance / n), "constant (few lines)"
+    length, jump = _choose_length(means, line_variance)
+    penalty = length**4
+    if np.ptp(weights) == 0:
+        smooth = cho_solve_banded((_factor(n, penalty), False), means)
+    else:
+        bands = penalty * _bands(n)
+        bands[2] += weights
+        smooth = solveh_banded(bands, weights * means)
+    keep = jump / (1 + jump)
+    variance = line_variance * ((1 - keep) ** 2 * (1 + jump) * _leverage(n, penalty) + keep)
+    words = f"smooth over {length:.3g} lines" + (f", {keep:.2f} of jumps kept" if jump else "")
+    return smooth + keep * (means - smooth), variance, words
+
+
+def _choose_length(means, line_variance):
+    """Smoothing length in lines, and the variance of line-to-line jumps over the noise's."""
+    n = len(means)
+    t = np.linspace(-1, 1, n)
+    residual = means - np.polynomial.polynomial.polyval(
+        t, np.polynomial.polynomial.polyfit(t, means, 2)
+    )
+    power = dct(residual, norm="ortho")[3:] ** 2 / line_variance
+    omega4 = (2 - 2 * np.cos(np.pi * np.arange(3, n) / n)) ** 2
+    starts = np.unique(np.round(np.geomspace(1, len(power) + 1, 80)).astype(int) - 1)[:-1]
+    sizes = np.diff(np.append(starts, len(power)))
+    power = np.add.reduceat(power, starts)  # what varies slowly with frequency is binned
+    omega4 = np.add.reduceat(omega4, starts) / sizes
+    lengths = np.geomspace(0.5, n, 36)
+    jumps = np.array([0, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 100, 1000])
+    model = 1 + jumps[:, None, None] + 1 / (lengths[:, None] ** 4 * omega4)
+    unlikely = (sizes * np.log(model) + power / model).sum(axis=-1)
+    unlikely[1:] += 10  # jumps must be beyond chance: following them puts noise into lines
+    jump, length = np.unravel_index(np.argmin(unlikely), unlikely.shape)
+    return lengths[length], jumps[jump]
+
+
+@lru_cache(maxsize=32)
+def _bands(n):
+    """Upper bands of the squared second difference operator."""
+    bands = np.zeros((3, n))
+    bands[0, 2:] = 1
+    bands[1, 1:] = -4
+    bands[1, [1, -1]] = -2
+    bands[2] = 6
+    bands[2, [0, -1]] = 1
+    bands[2, [1, -2]] = 5
+    return bands
+
+
+@lru_cache(maxsize=64)
+def _factor(n, penalty):
+    bands = penalty * _bands(n)
+    bands[2] += 1
+    return cholesky_banded(bands)
+
+
+@lru_cache(maxsize=64)
+def _leverage(n, penalty):
+    """Variance of the smooth curve over that of one line mean: the inverse's diagonal."""
+    where = np.unique(np.round(np.geomspace(1, n / 2 + 1, 24)).astype(int) - 1)
+    where = where[where < n]
+    unit = np.zeros((n, len(where)))
+    unit[where, np.arange(len(where))] = 1
+    diagonal = cho_solve_banded((_factor(n, penalty), False), unit)[where, np.arange(len(where))]
+    lines = np.arange(n)
+    return np.interp(np.minimum(lines, n - 1 - lines), where, diagonal)

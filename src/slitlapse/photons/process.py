@@ -1,0 +1,302 @@
+"""How many electrons did each pixel hold? Level off, gain on, noise beside it."""
+
+from collections.abc import Sequence
+
+import astropy.units as u
+import numpy as np
+from astropy.nddata import CCDData, StdDevUncertainty
+from astropy.table import QTable
+
+__all__ = ["overscan_statistics", "process_amplifiers"]
+
+BLOCK = 64  # rows handled at a time, so that a block stays in the processor's cache
+
+
+def process_amplifiers(
+    ccd, amplifiers, *, overscan="auto", sigma_clip=5.0, bias=None, uncertainty=True
+):
+    """
+    Subtract the overscan level, trim, and multiply by the gain, amplifier by amplifier.
+
+    Parameters
+    ----------
+    ccd : `~astropy.nddata.CCDData` or sequence of them
+        A raw frame in adu; or one frame per amplifier, in their order. ``mask`` and ``flags``
+        are carried along.
+    amplifiers : sequence of `Amplifier`
+    overscan : str, model, callable or None
+        How the level follows the lines, see `Amplifier.measure_level`; `None` leaves the
+        overscan alone. Amplifiers that have none keep their level.
+    sigma_clip : float or None
+        Rejection of overscan pixels.
+    bias : `~astropy.nddata.CCDData`, shape (n_y, n_x), optional
+        Master bias made with the same amplifiers and ``overscan``, in electron. It is
+        subtracted here because the Poisson noise is that of the light alone.
+    uncertainty : bool
+        Whether to compute it: read noise, Poisson noise of the electrons (none where they
+        are negative), error of the level and of the bias.
+
+    Returns
+    -------
+    `~astropy.nddata.CCDData`, shape (n_y, n_x)
+        In electron (float32), trimmed to the bounding box of all data sections. ``meta`` has
+        for amplifier 1, 2, ...: ``AMPNAMn`` name, ``AMPLVLn`` mean level and ``AMPLVEn`` its
+        standard error (adu), ``AMPDRFn`` drift (adu), ``AMPRONn`` read noise used and ``AMPOSNn``
+        measured on the overscan (electron), ``AMPGAIn`` gain; ``OVERSCAN`` the method, and
+        ``TRIMX0``, ``TRIMY0`` the raw pixel (0-indexed) that became pixel (0, 0).
+
+    Raises
+    ------
+    ~astropy.units.UnitTypeError
+        If the frame is not in adu or the bias not in electron.
+    ValueError
+        If sections overlap, leave a gap or lie outside the frame, or no read noise is known.
+    """
+    amplifiers = _as_list(amplifiers)
+    frames = _frames(ccd, amplifiers)
+    box = _bounding_box(amplifiers)
+    shape = tuple(s.stop - s.start for s in box)
+    _check_bias(bias, shape)
+    data = np.empty(shape, np.float32)
+    sigma = np.empty(shape, np.float32) if uncertainty else None
+    mask = np.zeros(shape, bool) if _any_bad(frames) else None
+    has_flags = any(frame.flags is not None for frame in frames)
+    flags = np.zeros(shape, np.uint16) if has_flags else None
+    meta = _copy_meta(frames[0])
+    meta["TRIMX0"], meta["TRIMY0"] = box[1].start, box[0].start
+    method = "none" if overscan is None else overscan if isinstance(overscan, str) else "model"
+    meta["OVERSCAN"] = method if any(a.overscan is not None for a in amplifiers) else "none"
+    for number, (frame, amplifier) in enumerate(zip(frames, amplifiers, strict=True), start=1):
+        target = _target(amplifier, box)
+        level = None
+        if overscan is not None and amplifier.overscan is not None:
+            level = amplifier.measure_level(
+                frame.data, frame.mask, method=overscan, sigma_clip=sigma_clip
+            )
+        read_noise = _read_noise(amplifier, level, uncertainty)
+        offset = None if bias is None else bias.data[target]
+        offset_sigma = None if bias is None or bias.uncertainty is None else bias.uncertainty.array
+        subtract_and_scale(
+            frame.data[amplifier.data], level, amplifier.gain.value, offset, data[target]
+        )
+        if mask is not None:
+            mask[target] = _bad(frame)[amplifier.data]
+        if flags is not None and frame.flags is not None:
+            flags[target] = frame.flags[amplifier.data]
+        if uncertainty:
+            error = None if level is None else level.uncertainty * amplifier.gain.value
+            noise_of(
+                data[target],
+                read_noise,
+                None if error is None else np.expand_dims(error, 1 - level.axis),
+                None if offset_sigma is None else offset_sigma[target],
+                sigma[target],
+            )
+        _note(meta, number, amplifier, level, read_noise)
+    if bias is not None and bias.mask is not None:
+        mask = bias.mask.copy() if mask is None else mask | bias.mask
+    result = CCDData(data, unit=u.electron, mask=mask, meta=meta)
+    result.flags = flags
+    if uncertainty:
+        result.uncertainty = StdDevUncertainty(sigma)
+    return result
+
+
+def overscan_statistics(ccd, amplifiers, *, overscan="auto", sigma_clip=5.0):
+    """
+    Level, drift and noise of every amplifier, measured on its overscan.
+
+    Parameters
+    ----------
+    ccd : `~astropy.nddata.CCDData` or sequence of them
+        As in `process_amplifiers`.
+    amplifiers : sequence of `Amplifier`
+        Those without an overscan are left out.
+    overscan, sigma_clip
+        As in `process_amplifiers`.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        A row per amplifier: ``name``, ``level``, ``level_uncertainty``, ``drift`` (adu),
+        ``read_noise`` (electron), ``n_pixels``, ``n_clipped``, ``method``.
+    """
+    amplifiers = _as_list(amplifiers)
+    rows = []
+    for frame, amplifier in zip(_frames(ccd, amplifiers), amplifiers, strict=True):
+        if amplifier.overscan is not None:
+            level = amplifier.measure_level(
+                frame.data, frame.mask, method=overscan, sigma_clip=sigma_clip
+            )
+            rows.append(
+                {
+                    "name": amplifier.name,
+                    "level": level.level.mean() * u.adu,
+                    "level_uncertainty": _mean_error(level) * u.adu,
+                    "drift": level.drift * u.adu,
+                    "read_noise": level.read_noise * u.adu * amplifier.gain,
+                    "n_pixels": level.n_pixels,
+                    "n_clipped": level.n_clipped,
+                    "method": level.method,
+                }
+            )
+    if not rows:
+        raise ValueError("None of the amplifiers has an overscan: there is nothing to measure.")
+    return QTable(rows)
+
+
+def subtract_and_scale(raw, level, gain, offset, out):
+    """Write ``(raw - level) * gain - offset`` into ``out``, in blocks that fit the cache."""
+    image = None if level is None else level.image.astype(np.float32)
+    gain = np.float32(gain)
+    for start in range(0, len(raw), BLOCK):
+        rows = slice(start, start + BLOCK)
+        part = out[rows]
+        if image is None:
+            np.multiply(raw[rows], gain, out=part, casting="unsafe", dtype=np.float32)
+        else:
+            here = image if len(image) == 1 else image[rows]
+            np.subtract(raw[rows], here, out=part, casting="unsafe", dtype=np.float32)
+            part *= gain
+        if offset is not None:
+            part -= offset[rows]
+
+
+def noise_of(electrons, read_noise, level_error, bias_error, out):
+    """Write the standard deviation of every pixel into ``out``: finite everywhere."""
+    constant = np.float32(read_noise**2)
+    if level_error is not None:
+        constant = (constant + level_error**2).astype(np.float32)
+    for start in range(0, len(electrons), BLOCK):
+        rows = slice(start, start + BLOCK)
+        part = out[rows]
+        np.fmax(electrons[rows], np.float32(0), out=part)  # fmax: NaN has no photons either
+        part += constant if np.ndim(constant) == 0 or len(constant) == 1 else constant[rows]
+        if bias_error is not None:
+            part += bias_error[rows] ** 2
+        np.sqrt(part, out=part)
+
+
+def _as_list(amplifiers):
+    amplifiers = list(amplifiers) if isinstance(amplifiers, Sequence) else [amplifiers]
+    if not amplifiers:
+        raise ValueError("At least one amplifier is needed, but the list is empty.")
+    return amplifiers
+
+
+def _frames(ccd, amplifiers):
+    """One checked frame per amplifier."""
+    frames = [ccd] * len(amplifiers) if isinstance(ccd, CCDData) else list(ccd)
+    if len(frames) != len(amplifiers):
+        raise ValueError(
+            f"{len(frames)} frames were given for {len(amplifiers)} amplifiers: "
+            "give one frame that holds all, or one per amplifier."
+        )
+    for frame, amplifier in zip(frames, amplifiers, strict=True):
+        if frame.unit != u.adu:
+            raise u.UnitTypeError(
+                f"Raw frames are in adu, but this one is in {frame.unit}: "
+                "process the frame that came from the detector, once."
+            )
+        amplifier.check(frame.data.shape)
+    return frames
+
+
+def _bounding_box(amplifiers):
+    """Slices (y, x) around all output sections, which must fill it once."""
+    ends = [[sorted(_ends(s)) for s in amplifier.output] for amplifier in amplifiers]
+    low = [min(end[axis][0] for end in ends) for axis in (0, 1)]
+    high = [max(end[axis][1] for end in ends) for axis in (0, 1)]
+    for i, first in enumerate(ends):
+        for j, second in enumerate(ends[:i]):
+            if all(max(a[0], b[0]) < min(a[1], b[1]) for a, b in zip(first, second, strict=True)):
+                raise ValueError(
+                    f"The data sections of amplifiers {amplifiers[j].name!r} and "
+                    f"{amplifiers[i].name!r} overlap: a pixel is read by one amplifier only."
+                )
+    area = sum((y[1] - y[0]) * (x[1] - x[0]) for y, x in ends)
+    if area != (high[0] - low[0]) * (high[1] - low[1]):
+        raise ValueError(
+            f"The data sections leave a gap: they cover {area} of the "
+            f"{(high[0] - low[0]) * (high[1] - low[1])} pixels of their bounding box "
+            f"[{low[1] + 1}:{high[1]},{low[0] + 1}:{high[0]}]; add the missing amplifier."
+        )
+    return slice(low[0], high[0]), slice(low[1], high[1])
+
+
+def _ends(s):
+    """First and one-past-last pixel of a slice that may run backward."""
+    if s.step == -1:
+        return (0 if s.stop is None else s.stop + 1), s.start + 1
+    return s.start, s.stop
+
+
+def _target(amplifier, box):
+    """Where an amplifier's data go in the trimmed frame, possibly backward."""
+    target = []
+    for s, edge in zip(amplifier.output, box, strict=True):
+        low, high = (value - edge.start for value in _ends(s))
+        backward = slice(high - 1, low - 1 if low > 0 else None, -1)
+        target.append(backward if s.step == -1 else slice(low, high))
+    return tuple(target)
+
+
+def _bad(frame):
+    """Masked or not finite."""
+    bad = np.zeros(frame.data.shape, bool) if frame.mask is None else frame.mask
+    return bad | ~np.isfinite(frame.data) if frame.data.dtype.kind == "f" else bad
+
+
+def _any_bad(frames):
+    return any(frame.mask is not None or frame.data.dtype.kind == "f" for frame in frames)
+
+
+def _copy_meta(frame):
+    return frame.meta.copy() if hasattr(frame.meta, "copy") else dict(frame.meta)
+
+
+def _check_bias(bias, shape):
+    if bias is None:
+        return
+    if bias.unit != u.electron:
+        raise u.UnitTypeError(
+            f"The bias must be in electron, but is in {bias.unit}: combine processed bias frames."
+        )
+    if bias.data.shape != shape:
+        raise ValueError(
+            f"The bias has {bias.data.shape} pixels (y, x), but the trimmed frame {shape}: "
+            "use a bias made with the same sections and binning."
+        )
+
+
+def _read_noise(amplifier, level, needed):
+    """In electron: as given, else as the overscan shows."""
+    if amplifier.read_noise is not None:
+        return float(amplifier.read_noise.value)
+    if level is not None and np.isfinite(level.read_noise):
+        return level.read_noise * float(amplifier.gain.value)
+    if needed:
+        raise ValueError(
+            f"Amplifier {amplifier.name!r} has no read noise and no overscan to measure it on: "
+            "measure it on bias frames with measure_read_noise, or give it."
+        )
+    return np.nan
+
+
+def _mean_error(level):
+    """Standard error of the mean level: neighbouring lines share their error, jumps do not."""
+    n_lines = len(level.level)
+    return max(level.read_noise / np.sqrt(level.n_pixels), level.uncertainty.min() / n_lines**0.5)
+
+
+def _note(meta, number, amplifier, level, read_noise):
+    """Write what was measured on one amplifier into the frame's header."""
+    meta[f"AMPNAM{number}"] = amplifier.name
+    meta[f"AMPGAI{number}"] = float(amplifier.gain.value)
+    if np.isfinite(read_noise):
+        meta[f"AMPRON{number}"] = read_noise
+    if level is not None:
+        meta[f"AMPLVL{number}"] = float(level.level.mean())
+        meta[f"AMPLVE{number}"] = float(_mean_error(level))
+        meta[f"AMPDRF{number}"] = level.drift
+        meta[f"AMPOSN{number}"] = level.read_noise * float(amplifier.gain.value)

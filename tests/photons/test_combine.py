@@ -1,0 +1,74 @@
+"""Master frames: what many frames agree on."""
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.nddata import CCDData, StdDevUncertainty
+
+from slitlapse.photons.combine import combine_frames
+
+
+def frames(n, rng, shape=(60, 80), sigma=5.0, uncertainty=True):
+    """Frames of a ramp with Gaussian noise."""
+    truth = np.linspace(100, 200, shape[1]) * np.ones(shape)
+    out = []
+    for _ in range(n):
+        error = StdDevUncertainty(np.full(shape, sigma)) if uncertainty else None
+        out.append(CCDData(truth + rng.normal(0, sigma, shape), unit=u.adu, uncertainty=error))
+    return truth, out
+
+
+@pytest.mark.parametrize("method", ["mean", "median"])
+@pytest.mark.parametrize("uncertainty", [True, False])
+@pytest.mark.parametrize("n", [3, 4, 7, 12])
+def test_the_uncertainty_is_the_true_error(method, uncertainty, n):
+    truth, stack = frames(n, np.random.default_rng(n), uncertainty=uncertainty)
+    master = combine_frames(stack, method=method)
+    pull = (master.data - truth) / master.uncertainty.array
+    assert abs(pull.mean()) < 4 / np.sqrt(pull.size)
+    # without uncertainties the noise itself is known only as well as the pixels tell
+    assert abs(pull.std() - 1) < 4 / np.sqrt(2 * pull.size) + (0 if uncertainty else 0.02)
+
+
+def test_a_hit_is_rejected_and_counted():
+    truth, stack = frames(5, np.random.default_rng(1))
+    stack[2].data[10, 20] += 10000
+    master = combine_frames(stack)
+    assert abs(master.data[10, 20] - truth[10, 20]) < 5 * 5 / np.sqrt(4)
+    assert master.uncertainty.array[10, 20] == pytest.approx(5 / np.sqrt(4))
+    assert master.meta["NREJECT"] >= 1
+
+
+def test_masked_in_all_frames_is_masked_in_the_master():
+    _, stack = frames(3, np.random.default_rng(1))
+    for frame in stack:
+        frame.mask = np.zeros(frame.data.shape, bool)
+        frame.mask[3, 4] = True
+    stack[0].mask[5, 6] = True
+    master = combine_frames(stack)
+    assert np.argwhere(master.mask).tolist() == [[3, 4]]
+    assert master.uncertainty.array[5, 6] == pytest.approx(5 / np.sqrt(2))
+
+
+def test_paths_callables_and_frames_give_the_same_in_little_memory(tmp_path):
+    _, stack = frames(4, np.random.default_rng(1), uncertainty=False)
+    paths = [tmp_path / f"{i}.fits" for i in range(4)]
+    for frame, path in zip(stack, paths, strict=True):
+        frame.write(path)
+    master = combine_frames(stack)
+    for other in (paths, [lambda frame=frame: frame for frame in stack]):
+        again = combine_frames(other)
+        assert np.array_equal(master.data, again.data)
+
+
+def test_different_sizes_units_and_gains_are_refused():
+    _, stack = frames(3, np.random.default_rng(1))
+    with pytest.raises(ValueError, match="one size and binning"):
+        combine_frames([*stack, CCDData(np.ones((3, 4)), unit=u.adu)])
+    with pytest.raises(ValueError, match="one unit"):
+        combine_frames([*stack, CCDData(stack[0].data, unit=u.electron)])
+    stack[0].meta["AMPGAI1"], stack[1].meta["AMPGAI1"] = 1.2, 1.3
+    with pytest.raises(ValueError, match=r"gain of 1\.3"):
+        combine_frames(stack)
+    with pytest.raises(ValueError, match="list is empty"):
+        combine_frames([])

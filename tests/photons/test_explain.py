@@ -1,0 +1,34 @@
+"""Pictures show what was measured."""
+
+import numpy as np
+
+from slitlapse.photons import Amplifier, combine_frames, simulate_bias, to_electrons, to_raw
+from slitlapse.photons.explain import plot_bias_frames, plot_master, plot_pixel_scatter
+
+ONE = (Amplifier("[1:60,1:80]", "[61:80,1:80]", gain=2.0, read_noise=4.0, name="one"),)
+
+
+def test_bias_frames_show_their_median():
+    rng = np.random.default_rng(1)
+    biases = [simulate_bias(ONE, rng=rng) for _ in range(3)]
+    axes = plot_bias_frames(biases)
+    assert np.array_equal(axes[0].images[0].get_array(), biases[0].data)
+    assert np.array_equal(axes[1].images[0].get_array(), np.median([b.data for b in biases], 0))
+
+
+def test_pixel_scatter_follows_the_prediction():
+    rng = np.random.default_rng(1)
+    light = np.tile(np.geomspace(1, 10000, 60), (80, 1))
+    frames = [to_electrons(to_raw(light, ONE, rng=rng), ONE) for _ in range(8)]
+    ax = plot_pixel_scatter(frames)
+    predicted, scatter = ax.lines[1].get_data()
+    # 240 pixels in a group, 7 degrees of freedom each
+    assert np.all(np.abs(scatter / predicted - 1) < 5 / np.sqrt(2 * 7 * 240) + 0.02)
+
+
+def test_master_is_drawn_beside_one_frame():
+    rng = np.random.default_rng(1)
+    frames = [to_electrons(simulate_bias(ONE, rng=rng), ONE) for _ in range(4)]
+    master = combine_frames(frames)
+    axes = plot_master(frames[0], master)
+    assert np.allclose(axes[2].images[0].get_array(), frames[0].data - master.data)
