@@ -82,7 +82,8 @@ class SkyGeometry:
         h, pixels = self.knot_spacing, self.effective_pixel
         # where lines are not tilted all pixels share one phase, and the knots must lie on it:
         # half-way between, a cubic spline cannot tell a zigzag from zero
-        phase = np.angle(np.mean(np.exp(2j * np.pi / h * pixels[self.sky_pixels]))) / (2 * np.pi)
+        common = np.mean(np.exp(2j * np.pi / h * pixels[self.sky_pixels]))
+        phase = np.angle(common) / (2 * np.pi) if np.abs(common) > 0.5 else 0.0
         position = np.where(np.isfinite(pixels), pixels, -1e9) / h - phase
         interval = np.floor(position + 1e-9).astype(np.int64)
         t = np.clip(position - interval, 0.0, 1.0)
