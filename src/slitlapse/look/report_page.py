@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
+import numpy as np
+
 from .figure_bytes import figure_to_png, png_to_uri
 
 __all__ = ["ReportPage"]
@@ -172,6 +174,8 @@ class ReportPage:
             Itself.
         """
         pairs = list(zip(pngs, captions, strict=True))
+        if not pairs:
+            raise ValueError("A flip-book needs at least one picture, but got none.")
         images = "".join(
             f'<img src="{png_to_uri(png)}" alt="{escape(str(caption))}"{" hidden" * (number > 0)}>'
             for number, (png, caption) in enumerate(pairs)
@@ -229,9 +233,10 @@ class ReportPage:
 
 
 def _texts(column):
-    """Values as text: numbers without a unit behind each, times as they format themselves."""
+    """Values as text: numbers in six digits, times as they format themselves, gaps as a dash."""
+    missing = np.broadcast_to(np.asarray(getattr(column, "mask", False)), len(column))
     values = getattr(column, "value", column)
     return [
-        f"{v:.6g}" if isinstance(v, float) else str(v)
-        for v in getattr(values, "tolist", lambda: values)()
+        "–" if gap or value != value else f"{value:.6g}" if isinstance(value, float) else str(value)
+        for value, gap in zip(values, missing, strict=True)
     ]
