@@ -14,7 +14,7 @@ from .site import find_site
 
 __all__ = ["list_instruments", "load_instrument", "parse_instrument"]
 
-SECTION = re.compile(r"\s*\[\s*\d+\s*:\s*\d+\s*,\s*\d+\s*:\s*\d+\s*\]\s*")
+SECTION = re.compile(r"\s*\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]\s*")
 KINDS = ("bias", "dark", "flat", "arc", "science", "other")
 MEANINGS = ("time", "time_is", "time_end", "exposure_time", "object", "airmass", "ra", "dec")
 MEANINGS = (*MEANINGS, "ra_unit", "disperser", "slit")
@@ -33,8 +33,12 @@ def _is_positive(value):
     return _is_number(value) and 0 < value < float("inf")
 
 
-def _is_section(value):
-    return isinstance(value, str) and SECTION.fullmatch(value) is not None
+def _is_section(value, may_flip=False):
+    match = SECTION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return False
+    x1, x2, y1, y2 = map(int, match.groups())
+    return min(x1, x2, y1, y2) > 0 and (may_flip or (x1 <= x2 and y1 <= y2))
 
 
 def _is_pointer(value):
@@ -87,7 +91,9 @@ def _is_place(value):
     return all(map(_is_number, value.values())) and abs(value["latitude"]) <= 90
 
 
-SECTION_WORDS = 'a FITS section such as "[1:1024,1:400]" or { keyword = "DATASEC1" }'
+SECTION_WORDS = (
+    'a FITS section such as "[1:1024,1:400]" (from 1, upward), or { keyword = "DATASEC1" }'
+)
 NUMBER_WORDS = 'a number above 0, or { keyword = "GAIN1" }'
 CARD_WORDS = "a keyword, a list of keywords tried in order, or { value = ... }"
 RULE_WORDS = '{ KEYWORD = "pattern", ... } or a list of such'
@@ -118,7 +124,7 @@ NEEDED = ("name", "dispersion", "amplifiers", "header", "frames")
 AMPLIFIER = {
     "data": (lambda value: _is_section(value) or _is_pointer(value), SECTION_WORDS),
     "overscan": (lambda value: _is_section(value) or _is_pointer(value), SECTION_WORDS),
-    "output": (lambda value: _is_section(value) or _is_pointer(value), SECTION_WORDS),
+    "output": (lambda value: _is_section(value, True) or _is_pointer(value), SECTION_WORDS),
     "gain": (lambda value: _is_positive(value) or _is_pointer(value), NUMBER_WORDS),
     "read_noise": (lambda value: _is_positive(value) or _is_pointer(value), NUMBER_WORDS),
 }
@@ -189,6 +195,15 @@ def parse_instrument(content, source="instrument file"):
     _check(content.get("lamps", {}), keyword, source, "[lamps]", open_ended=(_is_rule, RULE_WORDS))
     wavelength = content.get("wavelength", {})
     _check(wavelength, WAVELENGTH, source, "[wavelength]")
+    for kind in content.get("bias_subtracted", []):
+        known = [*dict.fromkeys([*content["frames"], *KINDS])]
+        if kind not in known:
+            close = get_close_matches(kind, known, n=1)
+            hint = f'; did you mean "{close[0]}"?' if close else ";"
+            raise InstrumentError(
+                f'{source}: "bias_subtracted" in the file names the kind "{kind}"{hint} '
+                f"Known are {', '.join(known)}."
+            )
     extension = content.get("extension", 0)
     amplifiers = tuple(AmplifierCards(**table) for table in content["amplifiers"])
     if isinstance(extension, list) and len(extension) != len(amplifiers):

@@ -1,0 +1,103 @@
+"""From what a file says and what a header says to amplifiers, lamps and a log."""
+
+import astropy.units as u
+import pytest
+from astropy.io import fits
+
+from slitlapse.instruments import AmplifierCards, Instrument, InstrumentError
+from slitlapse.observing_log import make_header_table
+from slitlapse.photons import Amplifier
+
+
+def make(amplifiers, **kwargs):
+    return Instrument(name="test", dispersion="+x", amplifiers=tuple(amplifiers), **kwargs)
+
+
+def test_sections_and_numbers_of_the_file_become_an_amplifier():
+    cards = AmplifierCards("[1:100,1:50]", "[101:110,1:50]", gain=1.5, read_noise=4)
+    (amplifier,) = make([cards]).amplifiers_for({})
+    assert amplifier == Amplifier(
+        "[1:100,1:50]", "[101:110,1:50]", gain=1.5, read_noise=4, name="1"
+    )
+    assert amplifier.read_noise == 4 * u.electron
+
+
+def test_sections_and_numbers_may_come_from_each_header():
+    point = {
+        key: {"keyword": key.upper()[:8]} for key in ("data", "overscan", "gain", "read_noise")
+    }
+    header = {"DATA": "[1:9,1:5]", "OVERSCAN": "[10:12,1:5]", "GAIN": "2.5", "READ_NOI": 3}
+    (amplifier,) = make([AmplifierCards(**point)]).amplifiers_for(fits.Header(header))
+    assert amplifier.data == (slice(0, 5), slice(0, 9))
+    assert amplifier.gain == 2.5 * u.electron / u.adu
+    assert amplifier.read_noise == 3 * u.electron
+
+
+def test_no_read_noise_is_left_to_be_measured():
+    (amplifier,) = make([AmplifierCards("[1:9,1:5]", gain=1)]).amplifiers_for({})
+    assert amplifier.read_noise is None
+    assert amplifier.overscan is None
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (
+            {},
+            "test: The header has no card 'DATASEC1', which should hold the data of amplifier '1'",
+        ),
+        ({"DATASEC1": "UNKNOWN", "G": 1}, "'UNKNOWN'; a FITS section looks like"),
+        ({"DATASEC1": "[9:1,1:5]", "G": 1}, "runs backward"),
+        ({"DATASEC1": 7, "G": 1}, "'7'; a FITS section looks like"),
+        ({"DATASEC1": "[1:9,1:5]", "G": "high"}, "G should hold the gain .* is 'high'"),
+        ({"DATASEC1": "[1:9,1:5]", "G": 0}, "gain 0.0; it must be positive"),
+    ],
+)
+def test_a_header_that_lacks_what_the_file_points_to_is_named(header, message):
+    cards = AmplifierCards({"keyword": "DATASEC1"}, gain={"keyword": "G"})
+    with pytest.raises(InstrumentError, match=message):
+        make([cards]).amplifiers_for(header)
+
+
+def test_amplifiers_in_hdus_of_their_own_stand_side_by_side():
+    cards = [AmplifierCards({"keyword": "DATASEC"}, gain=1) for _ in range(3)]
+    headers = [{"DATASEC": section} for section in ("[33:64,1:9]", "[1:32,1:9]", "[1:40,1:9]")]
+    amplifiers = make(cards, extension=(1, 2, 3)).amplifiers_for(headers)
+    assert [each.data[1].start for each in amplifiers] == [32, 0, 0]
+    assert [each.output[1] for each in amplifiers] == [slice(0, 32), slice(32, 64), slice(64, 104)]
+    assert [each.name for each in amplifiers] == ["1", "2", "3"]
+
+
+def test_an_output_section_wins_over_side_by_side():
+    cards = [AmplifierCards("[1:8,1:9]", gain=1, output=out) for out in ("[9:16,1:9]", "[8:1,1:9]")]
+    first, second = make(cards, extension=(1, 2)).amplifiers_for({})
+    assert first.output[1] == slice(8, 16)
+    assert second.output[1] == slice(7, None, -1)
+
+
+def test_the_number_of_headers_has_to_be_that_of_the_amplifiers():
+    cards = [AmplifierCards("[1:8,1:9]", gain=1)] * 2
+    with pytest.raises(InstrumentError, match="test has 2 amplifiers, but 3 headers were given"):
+        make(cards, extension=(1, 2)).amplifiers_for([{}, {}, {}])
+
+
+def test_lamps_are_named_as_in_the_file_or_in_the_card():
+    switches = make([], lamps={"Ne": {"L1": True}, "Ar": {"L2": "on"}})
+    assert switches.lamps_for({"L1": True, "L2": "off"}) == ["Ne"]
+    assert switches.lamps_for({}) == []
+    names = make([], lamps={"keyword": "LAMP"})
+    assert names.lamps_for({"LAMP": "Kr+Ar"}) == ["Ar", "Kr"]
+    assert names.lamps_for({}) == []
+
+
+def test_the_rules_go_straight_into_the_log(tmp_path):
+    fits.PrimaryHDU([[1, 2]], fits.Header({"T": 60000.5, "E": 0, "K": "b"})).writeto(
+        tmp_path / "a.fits"
+    )
+    instrument = make(
+        [],
+        header={"time": "T", "exposure_time": "E"},
+        frames={"bias": {"K": "b"}, "science": {"K": "s"}},
+    )
+    assert instrument.frame_kinds == ("bias", "science")
+    assert list(make_header_table(tmp_path, **instrument.log_rules)["kind"]) == ["bias"]
