@@ -1,0 +1,280 @@
+"""
+Wavelength: how do pixels relate to real wavelengths?
+
+The question
+------------
+Which wavelength falls on which pixel of which star, how well do we know it, and how does it drift
+through the night?
+
+In plain words
+--------------
+A lamp shines at wavelengths that laboratories have measured. We find its lines on the detector,
+find out which line is which from the pattern they make, and draw a smooth curve through them. The
+slit's image is slanted, so each star gets its own curve; and the spectrograph bends, so each
+exposure gets its own shift.
+
+Forward
+-------
+`lamp_line_list`, `sky_line_list`, `read_line_list` (what lamps and sky shine at), `find_lines`
+(where lines are), `search_dispersion`, `match_guesses`, `identify_lines` and the four in one call,
+`match_lamps`; `WavelengthSolution` (the answer).
+
+Backward
+--------
+`simulate.arc_spectrum` draws the arc that a solution and a line list predict.
+
+How do we know?
+---------------
+Simulated spectrographs with known truth are solved from the lamps' names; a wrong lamp is refused;
+the residuals, by lamp and with their uncertainties, are drawn by `explain`.
+"""
+
+import astropy.units as u
+import numpy as np
+
+from .arc_lines import find_lines
+from .dispersion_search import DispersionSearch, search_dispersion
+from .lamp_matching import ArcLines, LampMatch, match_guesses, relative_strength
+from .line_identification import LineIdentification, identify_lines
+from .line_lists import (
+    KNOWN_LAMPS,
+    LineList,
+    convert_medium,
+    lamp_line_list,
+    merge_blends,
+    read_line_list,
+    sky_line_list,
+    split_lamp_names,
+)
+from .wavelength_export import to_fits_wcs, to_gwcs, to_specreduce
+from .wavelength_solution import WavelengthSolution
+
+__all__ = [
+    "KNOWN_LAMPS",
+    "ArcLines",
+    "DispersionSearch",
+    "LampMatch",
+    "LineIdentification",
+    "LineList",
+    "WavelengthError",
+    "WavelengthSolution",
+    "convert_medium",
+    "find_lines",
+    "identify_lines",
+    "lamp_line_list",
+    "match_guesses",
+    "match_lamps",
+    "merge_blends",
+    "read_line_list",
+    "relative_strength",
+    "search_dispersion",
+    "sky_line_list",
+    "split_lamp_names",
+    "to_fits_wcs",
+    "to_gwcs",
+    "to_specreduce",
+]
+
+BELIEVE = 6.0  # natural log of the odds below which a relation is not believed
+WIDEST = (2500.0, 3000.0)  # one sigma, angstrom, of middle and half span when nothing is known
+
+
+class WavelengthError(ValueError):
+    """No relation between pixel and wavelength could be believed; the message says why."""
+
+
+def match_lamps(
+    arcs,
+    *,
+    wavelength_range=None,
+    dispersion=None,
+    guess=None,
+    pairs=None,
+    degree=None,
+    medium="air",
+    n_pixels=None,
+    increasing=None,
+    saturation=None,
+    fwhm=None,
+):
+    """
+    Solve the wavelengths of one detector from the arcs of one or several lamps.
+
+    Parameters
+    ----------
+    arcs : list of (lamps, arc) or (lamps, arc, uncertainty), or dict of lamps to arc
+        ``lamps`` is what `split_lamp_names` reads, or a `LineList` of your own; ``arc`` a
+        spectrum (array of shape (n_pixels,), or `~specutils.Spectrum`) or a table of `find_lines`.
+    wavelength_range : pair of float or `~astropy.units.Quantity`, optional
+        Rough, angstrom, in any order; may be wrong by 10 %.
+    dispersion : float or `~astropy.units.Quantity`, optional
+        Rough angstrom per pixel, without sign.
+    guess : `WavelengthSolution`, optional
+        Of another night or a neighbouring star; may be off by some ten pixels.
+    pairs : sequence of (pixel, wavelength), optional
+        Lines you have identified, two or more.
+    degree : int, optional
+        Of the polynomial; by default found by the Bayesian information criterion.
+    medium : {"air", "vacuum"}
+        Of the range, the pairs, and the solution.
+    n_pixels : int, optional
+        Length of the detector, where only tables are given.
+    increasing : bool, optional
+        Whether wavelength increases with pixel; by default both are tried.
+    saturation, fwhm : float, optional
+        For `find_lines`.
+
+    Returns
+    -------
+    solution : `WavelengthSolution`
+        With all lines of all lamps in ``lines`` and a ``verdict``.
+
+    Raises
+    ------
+    WavelengthError
+        If no relation explains the lines far better than chance and than every other relation.
+    ValueError
+        For lamps or input that cannot be read.
+    """
+    tables, lists, n_pixels = _read_arcs(arcs, medium, n_pixels, saturation, fwhm)
+    width = float(np.median([table.meta["fwhm"] for table in tables]))
+    observed = [_observed(table, lines) for table, lines in zip(tables, lists, strict=True)]
+    if sum(len(o[0]) for o in observed) < 4 and pairs is None and guess is None:
+        raise WavelengthError(
+            f"Only {sum(len(o[0]) for o in observed)} usable lines were found in the arcs of "
+            f"{_names(lists)}; at least 4 are needed. Is the lamp on? Else give pairs or a guess."
+        )
+    guesses, prior, start = _first_guesses(
+        observed, n_pixels, wavelength_range, dispersion, guess, pairs, increasing, medium
+    )
+    match = match_guesses(
+        observed, guesses, n_pixels, prior=prior, fwhm=width, start_sigma=start
+    )
+    named = [
+        (t, s["wavelength"].value, relative_strength(s["strength"], s["ion"]), s["ion"], s["lamp"])
+        for t, s in zip(tables, lists, strict=True)
+    ]
+    found = identify_lines(named, match.coefficients, n_pixels, fwhm=width, degree=degree)
+    solution = WavelengthSolution(
+        found.coefficients,
+        (0, n_pixels - 1),
+        n_pixels,
+        medium,
+        covariance=found.covariance,
+        lines=found.lines,
+        verdict=_verdict(match, found, width, lists),
+    )
+    return solution
+
+
+def _names(lists):
+    return " + ".join("".join(dict.fromkeys(lines["lamp"])) for lines in lists)
+
+
+def _read_arcs(arcs, medium, n_pixels, saturation, fwhm):
+    """Line tables and line lists, one of each per arc."""
+    entries = list(arcs.items()) if isinstance(arcs, dict) else [tuple(arc) for arc in arcs]
+    if not entries:
+        raise ValueError("There is no arc. Give a list of (lamps, spectrum).")
+    tables, lists = [], []
+    for lamps, arc, *more in entries:
+        if isinstance(lamps, LineList):
+            lists.append(lamps.to_medium(medium))
+        else:
+            lists.append(lamp_line_list(lamps, medium=medium))
+        if hasattr(arc, "colnames"):
+            tables.append(arc)
+        else:
+            sigma = more[0] if more else None
+            tables.append(find_lines(arc, uncertainty=sigma, saturation=saturation, fwhm=fwhm))
+    sizes = {table.meta["n_pixels"] for table in tables if "n_pixels" in table.meta}
+    if len(sizes) > 1 or (not sizes and n_pixels is None):
+        raise ValueError(f"Arcs must share one detector, found lengths {sorted(sizes)} pixels.")
+    return tables, lists, int(n_pixels or sizes.pop())
+
+
+def _observed(table, lines):
+    """Lines seen and lines listed, as plain arrays."""
+    table = table[~(table["edge"] | table["narrow"])]
+    flux = table["flux"].value
+    order = np.argsort(np.argsort(-flux))
+    return ArcLines(
+        pixel=table["pixel"].value,
+        uncertainty=table["pixel_uncertainty"].value,
+        flux=flux,
+        chance=np.clip(0.9 - 0.5 * order / max(len(table), 1), 0.3, 0.9),
+        wavelength=lines["wavelength"].value,
+        strength=relative_strength(lines["strength"], lines["ion"]),
+        ion=np.asarray(lines["ion"]),
+    )
+
+
+def _first_guesses(observed, n_pixels, wavelength_range, dispersion, guess, pairs, increasing, medium):
+    """Guesses, what was known before (one sigma of middle and half span), how far off they are."""
+    half = 0.5 * (n_pixels - 1)
+    if guess is not None or pairs is not None:
+        return _from_knowledge(guess, pairs, half, n_pixels, medium)
+    arcs = []
+    for arc in observed:  # the brighter the lines, the more their listed strength counts
+        rank = np.argsort(np.argsort(-arc.flux))
+        for first, last, weight, power in ((0, 12, 1.0, 0.8), (12, 36, 0.8, 0.5), (36, 999, 0.4, 0.3)):
+            of = (rank >= first) & (rank < last)
+            if of.any():
+                arcs.append((arc.pixel[of], np.full(of.sum(), weight), arc.wavelength, arc.strength**power))
+    directions = {None: (1, -1), True: (1,), False: (-1,)}[increasing]
+    kwargs = {"directions": directions, "n_guesses": 100, "n_bins": 512}
+    prior, start = WIDEST, 8.0
+    if dispersion is not None:
+        value = abs(u.Quantity(dispersion, u.AA / u.pix).value)
+        kwargs["dispersion"] = (0.85 * value, 1.15 * value)
+        prior = (WIDEST[0], 0.1 * value * half)
+    if wavelength_range is not None:
+        low, high = np.sort(u.Quantity(wavelength_range, u.AA).value)
+        span, middle = high - low, 0.5 * (low + high)
+        if dispersion is None:
+            kwargs["dispersion"] = (0.86 * span / n_pixels, 1.16 * span / n_pixels)
+        kwargs["centre"] = (middle - 0.13 * span, middle + 0.13 * span)
+        kwargs["n_bins"] = 1024
+        prior, start = (0.1 * span, 0.05 * span), 6.0
+    search = search_dispersion(arcs, n_pixels, **kwargs)
+    return search.coefficients, prior, start
+
+
+def _from_knowledge(guess, pairs, half, n_pixels, medium):
+    """Guesses around an archived solution, or through the user's pairs."""
+    if pairs is not None:
+        pixel, wave = np.array([(float(p), u.Quantity(w, u.AA).value) for p, w in pairs]).T
+        if len(pixel) < 2:
+            raise ValueError("One pair cannot give a dispersion; identify two lines or more.")
+        a = np.polynomial.polynomial.polyfit(pixel / half - 1, wave, min(len(pixel) - 1, 2))
+        a = np.append(a, np.zeros(3 - len(a)))
+        return a[None], (5 * abs(a[1]) / half, 0.02 * abs(a[1])), 6.0
+    v = np.linspace(-1, 1, 33)
+    wave = guess.to_medium(medium).pixel_to_wavelength((v + 1) * 0.5 * (guess.n_pixels - 1)).value
+    a = np.polynomial.polynomial.polyfit(v, wave, 2)
+    moves = np.arange(-40, 41, 4) * abs(a[1]) / half
+    return a + np.outer(moves, [1, 0, 0]), (20 * abs(a[1]) / half, 0.02 * abs(a[1])), 4.0
+
+
+def _verdict(match, found, width, lists):
+    """Say in words why the relation is believed, or raise."""
+    names = _names(lists)
+    margin = match.evidence - max(match.rival, 0.0)
+    used = int(found.lines["used"].sum())
+    if match.evidence < BELIEVE or margin < BELIEVE or used < len(found.coefficients) + 1:
+        why = (
+            "the lines found are not those of the lamps better than by chance"
+            if match.evidence < BELIEVE
+            else f"another relation fits the lines almost as well (log odds {margin:.1f})"
+            if margin < BELIEVE
+            else f"only {used} lines agree"
+        )
+        raise WavelengthError(
+            f"No wavelength solution from {names}: {why} (log evidence {match.evidence:.1f}). "
+            "Check which lamps were on, narrow wavelength_range, or give a guess or pairs."
+        )
+    return (
+        f"{used} of {len(found.lines)} lines of {names} used; log odds against chance "
+        f"{match.evidence:.0f}, against the next best relation {margin:.0f}; scatter "
+        f"{found.scatter:.3f} pixel."
+    )

@@ -1,0 +1,191 @@
+"""Which straight or slightly bent relation makes all observed lines fall upon listed ones?"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.fft import irfft, next_fast_len, rfft
+from scipy.ndimage import gaussian_filter1d, uniform_filter1d
+
+__all__ = ["DispersionSearch", "search_dispersion"]
+
+
+@dataclass(frozen=True, eq=False)
+class DispersionSearch:
+    """
+    Guesses at the dispersion relation, best first.
+
+    Parameters
+    ----------
+    coefficients : array of shape (n_guesses, 3)
+        Wavelength (angstrom) = a0 + a1 v + a2 v**2, with v running from -1 at the first pixel to
+        +1 at the last.
+    score : array of shape (n_guesses,)
+        Log-likelihood of the observed positions over that of random ones.
+    n_tried : int
+        How many relations were compared.
+    """
+
+    coefficients: np.ndarray
+    score: np.ndarray
+    n_tried: int
+
+
+def search_dispersion(
+    arcs,
+    n_pixels,
+    *,
+    dispersion=(0.25, 8.0),
+    centre=(None, None),
+    directions=(1, -1),
+    curvature=0.11,
+    detection=0.7,
+    n_guesses=40,
+    n_bins=512,
+):
+    """
+    Compare every dispersion, direction, bend and zero point on a grid, all zero points by FFT.
+
+    A relation is scored by the log-likelihood ratio of the observed positions: a line is either
+    one of the listed ones (with a chance in proportion to a low power of its listed strength) or
+    falls anywhere. That punishes both bright lines that nothing explains and lists so dense that
+    anything fits.
+
+    Parameters
+    ----------
+    arcs : list of (pixels, weights, wavelengths, strengths)
+        Per lamp: where lines were seen, how much each counts (0 to 1), and the lamp's list in
+        angstrom with strengths.
+    n_pixels : int
+    dispersion : pair of float
+        Smallest and largest angstrom per pixel, at the middle, without sign.
+    centre : pair of float or None
+        Wavelength at the middle of the detector lies between these; None: where the lists are.
+    directions : sequence of {1, -1}
+        Wavelength rises (1) or falls (-1) with pixel.
+    curvature : float
+        Largest a2 / a1: 0.1 is a bend of 5 % of the span.
+    detection : float
+        Chance that an observed line is in the list.
+    n_guesses : int
+        How many guesses to give back; none near a better one.
+    n_bins : int
+        Resolution of the search: the detector is divided into about this many bins.
+
+    Returns
+    -------
+    search : `DispersionSearch`
+
+    Notes
+    -----
+    The idea of testing all relations at once is that of the Hough transform (RASCAL, Veitch-
+    Michaelis & Lam 2020) and of PypeIt's pattern search; scoring by likelihood is our own choice.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> listed = np.array([4026.2, 4471.5, 4713.1, 4921.9, 5015.7, 5875.6, 6678.2, 7065.2])
+    >>> seen = (listed - 3900) / 3.2
+    >>> arc = (seen, np.ones(8), listed, np.ones(8))
+    >>> best = search_dispersion([arc], 1024, centre=(5000, 6000)).coefficients[0]
+    >>> bool(abs(best[1] / 511.5 - 3.2) < 0.05)
+    True
+    """
+    size = max(n_pixels / n_bins, 1.0)  # pixels per bin
+    half = 0.5 * (n_pixels - 1)
+    step = 1.2 * size / half
+    n_scale = int(np.ceil(np.log(dispersion[1] / dispersion[0]) / step)) + 1
+    scales = np.geomspace(*dispersion, n_scale) if n_scale > 1 else np.array(dispersion[:1])
+    bends = np.linspace(-curvature, curvature, 2 * int(np.ceil(curvature / (1.8 * step))) + 1)
+    prior = -0.5 * (bends / 0.06) ** 2
+    window = int(np.ceil(n_pixels / size)) + 1
+    everything = np.concatenate([arc[2] for arc in arcs])
+    found, cache = [], {}
+    for scale in scales:
+        bin_width = scale * size
+        reach = half * scale
+        low = everything.min() - reach if centre[0] is None else centre[0] - reach * 1.3
+        high = everything.max() + reach if centre[1] is None else centre[1] + reach * 1.3
+        n_list = int(np.ceil((high - low) / bin_width)) + 1
+        length = next_fast_len(n_list + window, real=True)
+        if length not in cache:
+            cache[length] = _observed(arcs, half, size, bends, directions, window, length)
+        fields = [_field(arc, low, bin_width, n_list, window, detection) for arc in arcs]
+        total = sum(
+            rfft(field, length) * np.conj(seen)
+            for field, seen in zip(fields, cache[length], strict=True)
+        )
+        score = irfft(total, length, axis=-1)[..., : max(n_list - window + 1, 1)]
+        score += prior[:, None]
+        middle = low + (np.arange(score.shape[-1]) + half / size) * bin_width
+        if centre[0] is not None:
+            score[..., (middle < centre[0]) | (middle > centre[1])] = -np.inf
+        found += _best_of(score, middle, scale * half, bends, directions)
+    table = np.array(found)
+    n_tried = len(scales) * len(bends) * len(directions) * score.shape[-1]
+    return _distinct(table, half, size, n_guesses, n_tried)
+
+
+def _observed(arcs, half, size, bends, directions, window, length):
+    """Transforms of the observed positions, per arc: shape (direction, bend, frequency)."""
+    seen = []
+    for pixels, weights, *_ in arcs:
+        v = np.asarray(pixels) / half - 1
+        grid = np.zeros((len(directions), len(bends), length))
+        for d, sign in enumerate(directions):
+            # a bend moves positions by half * q (v^2 - 1/3): its mean over the detector is zero
+            place = (half * (sign * v + sign * bends[:, None] * (v**2 - 1 / 3)) + half) / size
+            place = np.clip(place, 0, window - 1)
+            below = np.floor(place).astype(int)
+            part = place - below
+            row = np.broadcast_to(np.arange(len(bends))[:, None], below.shape)
+            np.add.at(grid[d], (row, below), weights * (1 - part))
+            np.add.at(grid[d], (row, below + 1), weights * part)
+        seen.append(rfft(grid, axis=-1))
+    return seen
+
+
+def _field(arc, low, bin_width, n_list, window, detection):
+    """Log of how much likelier an observed line is here than anywhere in the window."""
+    wave, strength = arc[2], arc[3]
+    place = (wave - low) / bin_width
+    inside = (place >= 0) & (place < n_list - 1)
+    listed = np.bincount(place[inside].round().astype(int), strength[inside], n_list)
+    smooth = gaussian_filter1d(listed[:n_list], 1.0, mode="constant")
+    mean = uniform_filter1d(smooth, window, mode="constant")
+    floor = 0.3 * smooth[smooth > 0].mean() if inside.any() else 1.0
+    return np.log(1 - detection + detection * smooth / np.maximum(mean, 0.1 * floor + 1e-30))
+
+
+def _best_of(score, middle, a1, bends, directions):
+    """Best zero points of every direction and bend at one scale: rows of score, a0, a1, a2."""
+    rows = []
+    for d, sign in enumerate(directions):
+        top = score[d].argmax(axis=-1)
+        value = score[d][np.arange(len(bends)), top]
+        for k in np.argsort(-value)[:6]:
+            a2 = sign * a1 * bends[k]
+            rows.append((value[k], middle[top[k]] - a2 / 3, sign * a1, a2))
+        flat = score[d].max(axis=0)  # other places along the list that do well at any bend
+        for j in np.argsort(-flat)[:12:3]:
+            k = int(score[d][:, j].argmax())
+            a2 = sign * a1 * bends[k]
+            rows.append((flat[j], middle[j] - a2 / 3, sign * a1, a2))
+    return rows
+
+
+def _distinct(table, half, size, n_guesses, n_tried):
+    """Keep the best guesses that differ by more than some bins somewhere on the detector."""
+    table = table[np.isfinite(table[:, 0])]
+    table = table[np.argsort(-table[:, 0])]
+    v = np.array([-0.8, 0.0, 0.8])
+    kept, places = [], np.empty((0, 3))
+    for row in table:
+        wave = row[1] + row[2] * v + row[3] * v**2
+        apart = np.abs(places - wave).max(axis=1) * half / abs(row[2])
+        if not len(kept) or apart.min() > 6 * size:
+            kept.append(row)
+            places = np.vstack([places, wave])
+        if len(kept) == n_guesses:
+            break
+    kept = np.array(kept).reshape(-1, 4)
+    return DispersionSearch(kept[:, 1:], kept[:, 0], n_tried)
