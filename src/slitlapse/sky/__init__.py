@@ -7,9 +7,8 @@ Sky light falls on the star's pixels, too. How much of what lies under the star 
 """
 
 from .polynomial_background import ColumnFit, PolynomialBackground, fit_columns
-from .sky_geometry import SkyGeometry, SplineFit
 from .sky_windows import SkyWindows, SkyWindowWarning
-from .spline_sky import SplineSky, TiltWarning
+from .spline_sky import SkyGeometry, SplineFit, SplineSky, TiltWarning
 
 __all__ = [
     "ColumnFit",

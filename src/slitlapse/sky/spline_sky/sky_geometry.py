@@ -120,7 +120,7 @@ class SkyGeometry:
         n_terms, n_knots = self._n_terms, self.n_knots
         band = np.zeros((4 * n_terms, n_knots * n_terms))
         pairs = (self._along[:, :, np.newaxis] * self._along[:, np.newaxis]).reshape(-1, n_terms**2)
-        n_rows, weights = len(self._along), weights.ravel()
+        n_rows, self._weights, weights = len(self._along), weights, weights.ravel()
         cell = np.repeat(np.arange(n_rows) * n_knots, weights.size // n_rows) + self._interval
         for apart in range(4):
             total = np.zeros(n_rows * n_knots)
@@ -182,26 +182,27 @@ class SkyGeometry:
         """
         data = np.asarray(data, dtype=float)
         bad = ~np.isfinite(data) if mask is None else mask | ~np.isfinite(data)
-        data = np.where(bad, 0.0, data)
-        weights = self.sky_pixels / self.variance
+        if bad.any():
+            data = np.where(bad, 0.0, data)
+        sky, weights = self.sky_pixels, self._weights
         everything = self._moments(weights * data)
-        left_out = bad & self.sky_pixels
-        static = left_out
-        if sigma is not None:
-            left_out = static | _glaring(data, self.sky_pixels & ~bad, read_variance)
-        for i in range(max(int(maxiters), 1) + 1):
+        static = bad & sky
+        left_out = static if sigma is None else static | _glaring(data, sky & ~bad, read_variance)
+        limit = None
+        for i in range(int(maxiters) + 1):
             coefficients = self._without(everything, data, weights, np.flatnonzero(left_out))
             model = self.evaluate(coefficients)
             variance = read_variance + photon_factor * np.maximum(model, 0.0)
             if sigma is None or i == maxiters:
                 break
-            pull = np.abs(data - model) / np.sqrt(variance)
-            scatter = _column_scatter(pull, self.sky_pixels)
-            wild = static | (self.sky_pixels & (pull > sigma * np.maximum(scatter, 1.0)))
+            square = (data - model) ** 2
+            if limit is None:
+                limit = _column_limit(square, variance, sky, sigma)
+            wild = static | (sky & (square > limit * variance))
             if np.array_equal(wild, left_out):
                 break
             left_out = wild
-        return SplineFit(self, coefficients, model, variance, self.sky_pixels & ~left_out)
+        return SplineFit(self, coefficients, model, variance, sky & ~left_out)
 
     def _without(self, everything, data, weights, pixels):
         """
@@ -359,11 +360,21 @@ def _glaring(data, use, read_variance):
     return use & ((data > 1.5 * level + 20 * noise) | (data < -20 * noise))
 
 
-def _column_scatter(pull, use):
-    """Return the robust scatter of the pulls of sky pixels around each column."""
-    step = max(len(pull) // 100, 1)
-    few, use = pull[::step].T, use[::step].T
+def _column_limit(square, variance, sky, sigma):
+    """
+    Return the largest square of a residual, in units of its variance, that is no outlier.
+
+    Where the model does not follow the sky (a wrong tilt), the residuals of whole columns
+    scatter by more than the noise; the limit grows with them, so that lines are not rejected.
+    """
+    limit = np.full(square.shape[1], float(sigma) ** 2)
+    columns = np.flatnonzero(np.any(sky & (square > sigma**2 * variance), axis=0))
+    step = max(len(square) // 100, 1)
+    few = (square[::step, columns] / variance[::step, columns]).T
+    use = sky[::step, columns].T
     # unused pixels alternate between the two ends and leave the median where it is
     ends = np.where(np.cumsum(~use, axis=1) % 2 == 0, 0.0, np.inf)
     middle = few.shape[1] // 2
-    return MAD_TO_SIGMA * np.partition(np.where(use, few, ends), middle, axis=1)[:, middle]
+    scatter = np.partition(np.where(use, few, ends), middle, axis=1)[:, middle]
+    limit[columns] *= np.maximum(MAD_TO_SIGMA**2 * scatter, 1.0)
+    return limit

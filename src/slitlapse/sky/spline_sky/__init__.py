@@ -9,7 +9,9 @@ from astropy.utils.exceptions import AstropyUserWarning
 from specreduce.tracing import Trace
 from specutils import Spectrum
 
-__all__ = ["SplineSky", "TiltWarning"]
+from .sky_geometry import SkyGeometry, SplineFit
+
+__all__ = ["SkyGeometry", "SplineFit", "SplineSky", "TiltWarning"]
 
 
 class TiltWarning(AstropyUserWarning):
@@ -26,9 +28,18 @@ class SplineSky:
     ----------
     image : `~astropy.nddata.NDData` or `~specutils.Spectrum`, or array with ``read_noise``
         Image, dispersion along axis 1.
-    geometry : `SkyGeometry`
-        Effective pixels, sky pixels and splines. Take `geometry` of the first exposure for
-        the next: it is weighted for this sky, and everything that takes long is done.
+    tilt : `~specreduce.tilt_solution.TiltSolution`, array, shape (n_y, n_x), or `SkyGeometry`
+        Where the lines lie: upstream's solution, the effective pixel of every pixel, or the
+        `geometry` of an earlier exposure. With the latter, everything that takes long is done,
+        and weights are those for that exposure's sky. None: lines are not tilted.
+    sky_pixels : array of bool, shape (n_y, n_x), optional
+        Pixels that show sky (see `SkyWindows.mask`); by default all.
+    exclude : list of (Trace or number, float), optional
+        Stars, with the half-width in pixels to leave out around each.
+    knot_spacing : float
+        Distance of knots in effective pixels.
+    spatial_degree : int
+        Degree of the polynomial along the slit.
     read_noise : float, `~astropy.units.Quantity` or array, shape (n_y, n_x), optional
         Read noise in the unit of the image, which must then be electron. With it, variances are
         read noise squared plus the modelled sky. Without it, the median variance of each
@@ -58,7 +69,7 @@ class SplineSky:
     >>> effective = x - 0.05 * y  # lines tilted by 3 pixels
     >>> image = 100 + 1000 * np.exp(-0.5 * ((effective - 90) / 2) ** 2)
     >>> image[27:34] += 5000.0  # a star
-    >>> sky = SplineSky(image, SkyGeometry(effective, np.abs(y - 30) > 8), read_noise=3.0)
+    >>> sky = SplineSky(image, effective, exclude=[(30, 8)], read_noise=3.0)
     >>> (image - sky).flux.value[30, ::40].round()
     array([5000., 5000., 5000., 5000., 5000.])
     """
@@ -67,18 +78,31 @@ class SplineSky:
     __array_ufunc__ = None
 
     def __init__(
-        self, image, geometry, *, read_noise=None, sensitivity=None, sigma=6.0, maxiters=3
-    ):
+        self, image, tilt=None, *, sky_pixels=None, exclude=(), knot_spacing=1.0,
+        spatial_degree=1, read_noise=None, sensitivity=None, sigma=6.0, maxiters=3,
+    ):  # fmt: skip
         self.image = _as_spectrum(image)
-        if self.image.shape != geometry.sky_pixels.shape:
+        data = self.image.flux.value
+        geometry = tilt
+        if not isinstance(tilt, SkyGeometry):
+            sky = np.isfinite(data) if sky_pixels is None else np.array(sky_pixels, dtype=bool)
+            if self.image.mask is not None:
+                sky &= ~self.image.mask
+            y, x = np.indices(data.shape)
+            for trace, half_width in exclude:
+                sky &= np.abs(y - _track(trace)) > half_width
+            geometry = SkyGeometry(
+                x if tilt is None else tilt, sky, knot_spacing=knot_spacing,
+                spatial_degree=spatial_degree,
+            )  # fmt: skip
+        if data.shape != geometry.sky_pixels.shape:
             raise ValueError(
-                f"The image has shape {self.image.shape}, but the geometry is for "
+                f"The image has shape {data.shape}, but the geometry is for "
                 f"{geometry.sky_pixels.shape}."
             )
         noise, factor = _noise_model(self.image, geometry.sky_pixels, read_noise, sensitivity)
         options = {"photon_factor": factor, "mask": self.image.mask, "sigma": sigma}
         options["maxiters"] = maxiters
-        data = self.image.flux.value
         if np.all(geometry.variance == 1.0):  # not weighted for a sky yet
             geometry = geometry.weighted(geometry.fit(data, noise, **options).variance)
         self.geometry = geometry
@@ -145,8 +169,7 @@ class SplineSky:
         """
         image = self._own_or(image)
         n_y, n_x = image.shape
-        where = trace.trace if isinstance(trace, Trace) else trace
-        where = 0.5 * (n_y - 1) if trace is None else np.ma.getdata(where)
+        where = 0.5 * (n_y - 1) if trace is None else _track(trace)
         rows = np.clip(np.rint(np.broadcast_to(where, n_x)).astype(int), 0, n_y - 1)
         weights = np.zeros((n_y, n_x))
         weights[rows, np.arange(n_x)] = 1.0
@@ -197,6 +220,12 @@ class SplineSky:
                 f"The sky was fitted to an image of shape {self.image.shape}, not {image.shape}."
             )
         return image
+
+
+def _track(trace):
+    """Return the positions of a trace or number; an array's own ``trace`` is its sum."""
+    values = trace.trace if isinstance(trace, Trace) else trace
+    return np.asarray(np.ma.getdata(values), dtype=float)
 
 
 def _as_spectrum(image):
