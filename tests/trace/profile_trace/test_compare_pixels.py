@@ -12,8 +12,6 @@ def test_one_step_leads_most_of_the_way():
     cut, seen, rows = cut_out(
         image, np.ones(image.shape, bool), np.full(200, 30.0), 12, slice(None)
     )
-    part = compare_pixels(
-        cut, seen, rows, 30.0, 2.0, profile_evaluator("gaussian"), {"floor": 4.0}, (), None
-    )
+    part = compare_pixels(cut, seen, rows, 30.0, 2.0, profile_evaluator("gaussian"), floor=4.0)
     step = np.linalg.solve(part["info"].sum(axis=0), part["gradient"].sum(axis=0))
     assert np.allclose(step, [0.1, np.log(1.03)], atol=3e-3)

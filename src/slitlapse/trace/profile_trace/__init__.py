@@ -1,22 +1,28 @@
 """Where does a star's light lie along the spectrum, and how wide is it there?"""
 
 import copy
+import warnings
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from astropy import units as u
-from astropy.nddata import StdDevUncertainty
-from astropy.table import QTable
 from astropy.utils.exceptions import AstropyUserWarning
 from specreduce.tracing import Trace
 
-from .compare_pixels import compare_pixels, cut_out, rough_width, solve_bins
+from .compare_pixels import compare_pixels, cut_out, measure_moments, rough_width
 from .follow_star import StarNotFoundError, follow_star
+from .measure_star import Model, StarLostError, measure_star
+from .read_image import read_image
 from .smooth_curve import Curve, fit_smooth_curve
-from .star_profile import profile_evaluator
+from .solve_bins import add_up_bins
+from .star_profile import profile_evaluator, wings_evaluator
 
 __all__ = ["ProfileTrace", "StarNotFoundError", "TraceWarning"]
 
 FWHM = np.sqrt(8 * np.log(2))  # of a Gaussian of sigma 1
+FAMILIES = "moffat", "gaussian", "moments"
+COLUMNS_PER_BIN = 16
 
 
 class TraceWarning(AstropyUserWarning):
@@ -102,39 +108,38 @@ class ProfileTrace(Trace):
         width_model=None,
         neighbours=(),
         read_noise=None,
+        variance=None,
         mask=None,
         sigma=4.0,
     ):
-        if profile not in ("moffat", "gaussian", "moments"):
-            raise ValueError(
-                f"profile must be 'moffat', 'gaussian' or 'moments', but got {profile!r}."
-            )
-        data, good, read_noise = _parse(image, mask, read_noise)
+        if profile not in FAMILIES:
+            raise ValueError(f"profile must be one of {FAMILIES}, but got {profile!r}.")
+        data, good, read_noise = read_image(image, mask, read_noise)
         n_x = data.shape[1]
-        bins = max(n_x // 16, 1) if bins is None else int(bins)
+        bins = max(n_x // COLUMNS_PER_BIN, 1) if bins is None else int(bins)
         if not 1 <= bins <= n_x:
-            raise ValueError(f"bins must be 1 to {n_x} (the columns), but got {bins}.")
-        guess = guess.trace if isinstance(guess, Trace) else guess
-        guess = guess.to_value(u.pix) if isinstance(guess, u.Quantity) else guess
-        reach = 15.0 if window is None else window
-        x, moved, base = follow_star(np.where(good, data, 0), good, guess, reach)
-        path = base + fit_smooth_curve(x, moved, np.ones(x.size), np.arange(n_x), None, 5.0).value
-        fit = _fit(
-            data,
-            good,
-            path,
-            bins,
-            window,
-            profile,
-            beta,
-            neighbours,
-            read_noise,
-            (trace_model, width_model),
-            sigma,
-        )
-        self._set(image, profile, fit["beta"], fit["center"], fit["width"], neighbours)
-        self.table = fit["table"]
-        self.read_noise, self.window = fit["read_noise"], fit["half"]
+            raise ValueError(f"bins must be 1 to {n_x}, the number of columns, but got {bins}.")
+        path = _follow(data, good, guess, 15.0 if window is None else window)
+        width = rough_width(data, good, path)
+        self.window = int(np.ceil(_reach(width) if window is None else window))
+        shape = np.full(n_x, 1 / (4.0 if beta is None else beta)) if profile == "moffat" else None
+        fit_shape = profile == "moffat" and beta is None
+        try:
+            found = measure_star(
+                Model(path, np.full(n_x, width), shape, np.asarray(neighbours, float)),
+                _comparer(data, good, self.window, read_noise, variance, profile, fit_shape),
+                partial(fit_smooth_curve, sigma=sigma),
+                bins=bins,
+                fit_shape=fit_shape,
+                models=(trace_model, width_model, None),
+            )
+        except StarLostError as error:
+            raise StarNotFoundError(str(error)) from error
+        log_width, model = found.width, found.model
+        width = replace(log_width, value=model.width, sigma=log_width.sigma * model.width)
+        self._set(image, profile, model.beta, found.center, width, model.distances)
+        self.table, self.read_noise = found.table, found.floor
+        _look_over(self)
 
     @classmethod
     def from_curves(cls, image, trace, width, profile="gaussian", *, beta=None, neighbours=()):
@@ -161,7 +166,7 @@ class ProfileTrace(Trace):
             image = np.broadcast_to(0.0, image)
         n_x = image.shape[1]
         curves = [
-            Curve(np.broadcast_to(np.asarray(v, float), n_x).copy(), np.zeros(n_x), None, None)
+            Curve(np.broadcast_to(np.asarray(v, float), n_x).copy(), np.zeros(n_x))
             for v in (trace, width)
         ]
         new._set(image, profile, beta, *curves, neighbours)
@@ -221,8 +226,12 @@ class ProfileTrace(Trace):
         rows = np.asarray(rows, float)
         rows = rows[:, None] if rows.ndim == 1 else rows
         center = np.asarray(self.trace)[columns] + offset
-        evaluate = profile_evaluator(self.profile_family, self.beta)
-        return evaluate(rows, center, self.width[columns] * width_factor)
+        return self._evaluator(columns)(rows, center, self.width[columns] * width_factor)
+
+    def _evaluator(self, columns=slice(None)):
+        """Give the function that integrates this star's profile over pixels."""
+        beta = self.beta if np.ndim(self.beta) == 0 else self.beta[columns]
+        return profile_evaluator(self.profile_family, beta)
 
     def profile_image(self, shape=None, offset=0.0, width_factor=1.0):
         """
@@ -245,7 +254,7 @@ class ProfileTrace(Trace):
         """Rows on either side of the trace that are looked at."""
         if self.window is not None:
             return int(np.ceil(self.window))
-        return int(np.ceil(max(4.5 * np.median(self.width) + 2, 8)))
+        return int(np.ceil(_reach(self.width)))
 
     def cut_out(self, image, reach=None, *, columns=slice(None), mask=None):
         """
@@ -256,7 +265,7 @@ class ProfileTrace(Trace):
         data, good, rows : `~numpy.ndarray`, shape (2 reach + 1, n_columns)
             Pixels, whether they can be used, and their rows in the image.
         """
-        data, good, _ = _parse(image, mask, 0.0)
+        data, good, _ = read_image(image, mask, 0.0)
         return cut_out(
             data, good, np.asarray(self.trace), self.reach if reach is None else reach, columns
         )
@@ -269,6 +278,7 @@ class ProfileTrace(Trace):
         *,
         columns=slice(None),
         read_noise=None,
+        variance=None,
         mask=None,
     ):
         """
@@ -282,124 +292,85 @@ class ProfileTrace(Trace):
             ``solvable``, and ``fine`` (n_rows, n_x), the pixels used; ``floor``, the noise of an
             empty pixel.
         """
-        data, good, read_noise = _parse(image, mask, read_noise)
+        data, good, read_noise = read_image(image, mask, read_noise)
         center = np.asarray(self.trace) + offset
         cut, seen, rows = cut_out(data, good, center, self.reach, columns)
-        evaluate = profile_evaluator(self.profile_family, self.beta)
-        width = self.width[columns] * width_factor
+        if variance is not None:
+            variance = cut_out(variance, good, center, self.reach, columns)[0]
         part = compare_pixels(
             cut,
             seen,
             rows,
             center[columns],
-            width,
-            evaluate,
-            {"floor": read_noise},
-            self.neighbours,
-            None,
+            self.width[columns] * width_factor,
+            self._evaluator(columns),
+            floor=read_noise,
+            variance=variance,
+            neighbours=self.neighbours,
         )
         return {"x": np.arange(data.shape[1])[columns], **part}
 
 
-def _parse(image, mask, read_noise):
-    """Take data, good pixels and the noise of an empty pixel out of what came in."""
-    unit = getattr(image, "unit", None)
-    if unit is not None and unit not in (u.electron, u.dimensionless_unscaled, u.ct, u.photon):
-        raise ValueError(
-            f"The image is in {unit}, but its photon noise is needed: convert it to electron."
-        )
-    data = image.value if isinstance(image, u.Quantity) else image
-    data = np.asarray(data if isinstance(data, np.ndarray) else data.data, dtype=float)
-    if data.ndim != 2:
-        raise ValueError(f"The image must have 2 dimensions, but has {data.ndim}.")
-    good = np.isfinite(data)
-    for bad in (getattr(image, "mask", None), mask):
-        if bad is not None and np.shape(bad) not in ((), data.shape):
-            raise ValueError(f"The mask has shape {np.shape(bad)}, the image {data.shape}.")
-        if bad is not None:
-            good &= ~np.asarray(bad, bool)
-    noise = getattr(image, "uncertainty", None)
-    if read_noise is None and noise is not None:
-        # the uncertainty holds the photon noise of each pixel's own count: keep the rest of it
-        rest = noise.represent_as(StdDevUncertainty).array ** 2 - np.maximum(data, 0)
-        read_noise = np.sqrt(max(np.median(rest[good][::7]), 0.0))
-    return data, good, read_noise
+def _reach(width):
+    """Give the rows on either side that hold a star and enough sky beside it."""
+    return max(4.5 * float(np.median(width)) + 2, 8)
 
 
-def _fit(data, good, path, bins, window, profile, beta, neighbours, read_noise, degrees, sigma):
-    """Alternate between comparing pixels with the model and drawing smooth curves."""
-    n_x = data.shape[1]
-    start = rough_width(data, good, path, window)
-    half = int(np.ceil(max(4.5 * start + 2, 8) if window is None else window))
-    center, width = np.asarray(path, float), np.full(n_x, start)
-    fit_shape = profile == "moffat" and beta is None
-    q = 0.0 if profile != "moffat" else 1 / (4.0 if beta is None else beta)
-    noise = {"floor": read_noise}
-    every = np.arange(n_x)
-    stride = max(n_x // 512, 1)
-    for i in range(10):
-        last = i >= 8
-        columns = every if last else every[::stride]
-        n_bins = bins if last else min(bins, max(columns.size // 8, 1))
-        starts = np.linspace(0, columns.size, n_bins + 1).astype(int)[:-1]
-        evaluate = profile_evaluator(profile, 1 / q if q else None)
-        slopes = None
-        if fit_shape:
-            slopes = (
-                profile_evaluator("moffat", 1 / (q - 0.01)),
-                profile_evaluator("moffat", 1 / (q + 0.01)),
-                0.02,
-            )
-        cut, seen, rows = cut_out(data, good, center, half, columns)
+def _follow(data, good, guess, reach):
+    """Give the rough row of the star in every column."""
+    guess = guess.trace if isinstance(guess, Trace) else guess
+    guess = guess.to_value(u.pix) if isinstance(guess, u.Quantity) else guess
+    x, moved, base = follow_star(np.where(good, data, 0), good, guess, reach)
+    curve = fit_smooth_curve(x, moved, np.full(x.size, 0.3), np.arange(data.shape[1]), sigma=5.0)
+    return base + curve.value
+
+
+def _comparer(data, good, reach, read_noise, variance, profile, fit_shape):
+    """Give the function that compares the image with a model and adds up bins."""
+
+    def compare(model, columns, n_bins):
+        cut, seen, rows = cut_out(data, good, model.center, reach, columns)
+        x = np.arange(data.shape[1])[columns]
+        beta = model.beta if np.ndim(model.beta) == 0 else model.beta[columns]
+        noise = None if variance is None else cut_out(variance, good, model.center, reach, columns)
+        where = rows, model.center[columns], model.width[columns]
         part = compare_pixels(
-            cut, seen, rows, center[columns], width[columns], evaluate, noise, neighbours, slopes
+            cut,
+            seen,
+            *where,
+            profile_evaluator(profile, beta),
+            floor=read_noise,
+            variance=None if noise is None else noise[0],
+            neighbours=model.distances,
+            wider_wings=wings_evaluator(beta) if fit_shape else None,
         )
-        counts = np.diff(np.append(starts, columns.size))
-        at, step, error, empty, d_shape = solve_bins(part, starts, columns, counts)
-        near = np.interp(at, every, width)
-        step = (
-            np.clip(step, [-1, -0.4], [1, 0.4]) * np.stack([near, np.ones_like(near)], 1)
-            if not last
-            else step
+        info, gradient = part["info"], part["gradient"]
+        if profile == "moments":
+            info, gradient = measure_moments(part, cut, *where, reach)
+        starts = np.linspace(0, x.size, n_bins + 1).astype(int)[:-1]
+        return add_up_bins(info, gradient, x, starts), {**part, "seen": seen}
+
+    return compare
+
+
+def _look_over(trace):
+    """Say what deserves a look."""
+    outside = np.ma.getmaskarray(trace.trace)
+    if outside.any():
+        first, last = np.flatnonzero(outside)[[0, -1]]
+        warnings.warn(
+            f"The trace leaves the image in {outside.sum()} columns between {first} and {last}; "
+            "it is masked there.",
+            TraceWarning,
+            stacklevel=3,
         )
-        if not last:
-            step[:, 0] = np.clip(step[:, 0], -near, near)
-        bin_center = np.interp(at, every, center) + step[:, 0]
-        log_width = np.log(near) + step[:, 1]
-        usable = ~empty & (error[:, 0] < 2 * near) & (error[:, 1] < 2)
-        if usable.sum() < 2:
-            raise StarNotFoundError(
-                f"Only {usable.sum()} of {usable.size} bins see a star along this path; check the "
-                "guess, or read the image with find_stars."
-            )
-        c = fit_smooth_curve(
-            at[usable], bin_center[usable], error[usable, 0], every, degrees[0], sigma
+    used = np.asarray(trace.table["used"])
+    if used.mean() < 0.5:
+        reasons, counts = np.unique(trace.table["reason"][~used], return_counts=True)
+        most = ", ".join(f"{c} {r}" for r, c in zip(reasons, counts, strict=True))
+        warnings.warn(
+            f"Only {used.sum()} of {used.size} bins could be used for the trace ({most}); "
+            "look at trace.table.",
+            TraceWarning,
+            stacklevel=3,
         )
-        w = fit_smooth_curve(
-            at[usable], log_width[usable], error[usable, 1], every, degrees[1], sigma
-        )
-        center, width = c.value, np.exp(np.clip(w.value, np.log(0.3), np.log(half)))
-        if fit_shape:
-            q = float(np.clip(q + np.clip(d_shape, -0.1, 0.1), 0.03, 0.6))
-    used = usable.copy()
-    used[usable] = c.keep & w.keep
-    columns = {
-        "x": at * u.pix,
-        "center": bin_center * u.pix,
-        "center_uncertainty": error[:, 0] * u.pix,
-        "width": np.exp(log_width) * u.pix,
-        "width_uncertainty": error[:, 1] * np.exp(log_width) * u.pix,
-        "amplitude": np.add.reduceat(part["flux"], starts) / counts * u.electron,
-        "background": np.add.reduceat(part["sky"], starts) / counts * u.electron,
-        "used": used,
-        "reason": np.where(used, "", np.where(usable, "off the curve", "too little light")),
-    }
-    table = QTable(columns)
-    return {
-        "beta": 1 / q if q else None,
-        "center": c,
-        "width": Curve(width, w.sigma * width, w.degree, w.keep),
-        "table": table,
-        "read_noise": part["floor"],
-        "half": half,
-    }

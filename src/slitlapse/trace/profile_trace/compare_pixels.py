@@ -1,143 +1,283 @@
-"""How should a star's model move so that it matches the pixels of every column?"""
+"""How should the model of a star move so that it matches the pixels of every column?"""
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-__all__ = ["compare_pixels", "cut_out", "rough_width", "solve_bins"]
+__all__ = ["compare_pixels", "cut_out", "measure_moments", "rough_width"]
 
 FWHM = np.sqrt(8 * np.log(2))  # of a Gaussian of sigma 1
+HIT = 6.0  # sigma: a pixel this far from the model was hit by something else
+CALM = 15  # columns over which a spectrum too faint to be seen column by column is averaged
 
 
-def cut_out(data, good, path, half, columns):
-    """Cut out the rows around a path."""
-    x = np.arange(data.shape[1])[columns]
-    rows = np.rint(path[x]).astype(int) + np.arange(-half, half + 1)[:, None]
-    inside = (rows >= 0) & (rows < data.shape[0])
-    flat = np.clip(rows, 0, data.shape[0] - 1) * data.shape[1] + x
-    return data.ravel()[flat], good.ravel()[flat] & inside, rows.astype(float)
+def cut_out(data, good, path, reach, columns=slice(None)):
+    """
+    Cut the rows around a path out of an image, moved by whole pixels only.
+
+    Parameters
+    ----------
+    data, good : `~numpy.ndarray`, shape (n_y, n_x)
+        Pixels, and whether they can be used.
+    path : `~numpy.ndarray`, shape (n_x,)
+        Row of the star in every column.
+    reach : int
+        Rows on either side.
+    columns : slice
+        Columns to cut out.
+
+    Returns
+    -------
+    cut, seen, rows : `~numpy.ndarray`, shape (2 reach + 1, n_columns)
+        Pixels, whether they can be used (inside the image and good), and their rows.
+    """
+    n_y, n_x = data.shape
+    x = np.arange(n_x)[columns]
+    rows = np.rint(path[x]).astype(np.intp) + np.arange(-reach, reach + 1)[:, None]
+    flat = np.clip(rows, 0, n_y - 1) * n_x + x
+    seen = good.ravel()[flat]
+    if rows[0].min() < 0 or rows[-1].max() >= n_y:
+        seen &= (rows >= 0) & (rows < n_y)
+    return np.where(seen, data.ravel()[flat], 0.0), seen, rows.astype(float)
 
 
-def _gram(left, right):
-    """Sum over the rows every product of two lists of columns: shape (n_x, n_left, n_right)."""
-    out = np.empty((left[0].shape[1], len(left), len(right)))
-    for i, a in enumerate(left):
-        for j, b in enumerate(right):
-            out[:, i, j] = np.einsum("nx,nx->x", a, b)
-    return out
+def compare_pixels(
+    cut,
+    seen,
+    rows,
+    center,
+    width,
+    evaluate,
+    *,
+    floor=None,
+    variance=None,
+    neighbours=(),
+    wider_wings=None,
+):
+    """
+    Fit flux and sky of every column, and say how centre and width should change.
 
+    The model of a column is ``flux * profile + sky + slope * y`` (plus the neighbours). One linear
+    (Gauss-Newton) step: the flux and the sky, which every column has for itself, are eliminated,
+    so that what remains can be added up over the columns that share a centre and a width.
 
-def _linear(cut, weight, parts, extra=()):
-    """Solve flux and sky of every column; also project ``extra`` columns onto the same basis."""
-    weighted = [part * weight for part in parts]
-    gram = _gram(weighted, [*parts, cut, *extra])
-    n = len(parts)
-    norm = gram[:, :n, :n]
-    solvable = (weight > 0).sum(axis=0) > n
-    norm = np.where(solvable[:, None, None], norm, np.eye(n))
-    scale = np.sqrt(np.einsum("xii->xi", norm)) + 1e-300
-    norm = norm / scale[:, :, None] / scale[:, None, :] + 1e-10 * np.eye(n)
-    inverse = np.linalg.inv(norm) / scale[:, :, None] / scale[:, None, :]
-    return solvable, inverse, inverse @ gram[:, :, n:]
+    Parameters
+    ----------
+    cut, seen, rows : `~numpy.ndarray`, shape (n_rows, n_x)
+        From `cut_out`; electron.
+    center, width : `~numpy.ndarray`, shape (n_x,)
+        Where the model stands, pixels.
+    evaluate : callable
+        ``evaluate(rows, center, width)`` returns the profile and its derivatives with respect to
+        centre and log width.
+    floor : float or None
+        Noise of a pixel without any light, electron; ``None``: from the scatter beside the star.
+    variance : `~numpy.ndarray`, shape (n_rows, n_x), or None
+        Variance of every pixel from a model, used instead.
+    neighbours : sequence of float
+        Distances to other stars; further steps are theirs.
+    wider_wings : callable or None
+        ``wider_wings(rows, center, width)`` returns the derivative with respect to the shape, whose
+        step comes last.
 
-
-def _steady(flux, variance, solvable, length=15):
-    """Calm a noisy spectrum: shrink it towards its local mean as far as noise explains."""
-    solvable = solvable & (variance > 0)
-    weight = np.where(solvable, 1 / np.where(solvable, variance, 1), 0)
-    flux = np.where(solvable, flux, 0)
-    norm = uniform_filter1d(weight, length)
-    mean = uniform_filter1d(weight * flux, length) / np.maximum(norm, 1e-300)
-    excess = uniform_filter1d(weight * (flux - mean) ** 2 - 1.0 * solvable, length)
-    real = np.maximum(excess / np.maximum(norm, 1e-300), 0)
-    return mean + real / (real + np.maximum(variance, 1e-300)) * (flux - mean)
-
-
-def compare_pixels(cut, seen, rows, center, width, evaluate, noise, neighbours, slopes):
-    """Fit every column and say how centre, width (and shape) should change: one linear step."""
-    y = rows - center
-    profile, by_c, by_w = evaluate(rows, center, width)
-    parts = [profile, np.ones_like(y), y / (0.5 * y.shape[0])]
-    derivs = [[by_c, by_w]]
-    for distance in neighbours:
-        other = evaluate(rows, center + distance, width)
-        parts.append(other[0])
-        derivs.append(list(other[1:]))
-    if slopes is not None:  # what the Moffat exponent changes
-        narrow, wide = (one(rows, center, width)[0] for one in slopes[:2])
-        derivs[0].append((wide - narrow) / slopes[2])
-        for other in derivs[1:]:
-            other.append(np.zeros_like(y))
-    weight = seen / noise["variance"] if "variance" in noise else seen * 1.0
-    for _ in range(2):
-        solvable, inverse, values = _linear(cut, weight, parts)
-        flux = _steady(values[:, 0, 0], inverse[:, 0, 0], solvable)
-        amounts = [flux, *(values[:, k, 0] for k in range(1, len(parts)))]
-        model = sum(a * p for a, p in zip(amounts, parts, strict=True))
-        rest = cut - sum(values[:, k, 0] * p for k, p in enumerate(parts))
-        floor = noise["floor"]
-        if floor is None:  # not told: what scatters more than photons do, beside the star
-            away = seen & (np.abs(y) > 3 * width) & solvable
-            scatter = 1.4826 * np.median(np.abs(rest[away])) if away.any() else 0.0
-            floor = np.sqrt(max(scatter**2 - max(np.median(cut[away]), 0), 1e-4 * scatter**2))
-        variance = floor**2 + np.maximum(model, 0) + 1e-12
-        z = rest / np.sqrt(variance)
-        some = z[:, :: max(z.shape[1] // 256, 1)]
-        usual = np.median(some, axis=1, keepdims=True)  # a model that is a little wrong
-        spread = 1.4826 * np.median(np.abs(some - usual), axis=1, keepdims=True)
-        fine = seen & (np.abs(z - usual) < 6 * np.maximum(spread, 1))
-        weight = fine / variance
-    steps = [
-        sum(a * d[k] for a, d in zip([flux, *amounts[3:]], derivs, strict=True))
-        for k in range(len(derivs[0]))
+    Returns
+    -------
+    dict
+        ``info`` (n_x, n_steps, n_steps) and ``gradient`` (n_x, n_steps) of the steps centre, log
+        width, distance of each neighbour, shape; ``flux``, ``sky`` and ``flux_variance`` (n_x,);
+        ``solvable`` (n_x,); ``fine`` and ``residual`` (n_rows, n_x); ``chi2`` (n_x,); ``floor``.
+    """
+    y = (rows - center) / (0.5 * rows.shape[0])
+    stars = [evaluate(rows, center + distance, width) for distance in (0.0, *neighbours)]
+    parts = [stars[0][0], np.ones_like(y), y, *(star[0] for star in stars[1:])]
+    if variance is None:
+        floor = _find_floor(cut, seen, rows - center, width, parts) if floor is None else floor
+        some = slice(None, None, max(cut.shape[1] // 256, 1))
+        usual = np.median(cut[:, some], axis=1, keepdims=True)
+        weight = seen / (floor**2 + np.maximum(usual, 0) + 1e-12)
+    else:
+        floor = float(np.sqrt(np.median(variance[seen]))) if floor is None else floor
+        weight = seen / np.maximum(variance, 1e-12)
+    fit = _fit_columns(cut, seen, parts, weight, floor, variance)
+    calm = [
+        _calm(fit["values"][k], fit["inverse"][k, k], fit["solvable"]) for k in (0, *_others(parts))
     ]
-    solvable, _, values = _linear(cut, weight, parts, steps)
-    cross = _gram([s * weight for s in steps], [*steps, cut, *parts])
-    k = len(steps)
-    onto = cross[:, :, k + 1 :]
-    info = cross[:, :, :k] - onto @ values[:, :, 1:]
-    gradient = cross[:, :, k] - (onto @ values[:, :, :1])[:, :, 0]
-    info[~solvable], gradient[~solvable] = 0, 0
+    steps = [sum(a * star[k] for a, star in zip(calm, stars, strict=True)) for k in (1, 2)]
+    steps += [a * star[1] for a, star in zip(calm[1:], stars[1:], strict=True)]
+    if wider_wings is not None:
+        at = (center + distance for distance in (0.0, *neighbours))
+        steps.append(sum(a * wider_wings(rows, c, width) for a, c in zip(calm, at, strict=True)))
+    swept, solvable = _sweep(_gram([*parts, *steps, cut], fit["weight"]), len(parts))
+    solvable &= fit["solvable"]
+    n, k = len(parts), len(parts) + len(steps)
+    swept[:, :, ~solvable] = 0
     return {
-        "info": info,
-        "gradient": gradient,
-        "flux": values[:, 0, 0],
-        "sky": values[:, 1, 0],
-        "fine": fine,
+        "info": np.moveaxis(swept[n:k, n:k], -1, 0),
+        "gradient": swept[n:k, k].T,
+        "flux": calm[0],
+        "flux_variance": swept[0, 0],
+        "sky": swept[1, k],
+        "slope": swept[2, k] / (0.5 * rows.shape[0]),
         "solvable": solvable,
+        "fine": fit["fine"],
+        "residual": fit["residual"],
+        "weight": fit["weight"],
+        "chi2": swept[k, k],
         "floor": floor,
     }
 
 
-def solve_bins(part, starts, x, counts):
-    """Add up the columns of each bin and solve for its steps; the shape is common to all."""
-    info = np.add.reduceat(part["info"], starts, axis=0)
-    gradient = np.add.reduceat(part["gradient"], starts, axis=0)
-    a, g = info[:, :2, :2].copy(), gradient[:, :2]
-    empty = ~(np.linalg.det(a) > 1e-9 * a[:, 0, 0] * a[:, 1, 1])
-    a[empty] = np.eye(2) * 1e-12
-    inverse = np.linalg.inv(a)
-    d_shape = 0.0
-    if info.shape[1] > 2:
-        to_shape = np.einsum("bij,bj->bi", inverse, info[:, :2, 2])
-        down = (info[:, 2, 2] - (info[:, 2, :2] * to_shape).sum(axis=1))[~empty].sum()
-        up = (gradient[:, 2] - (g * to_shape).sum(axis=1))[~empty].sum()
-        d_shape = up / down if down > 0 else 0.0
-        g = g - d_shape * info[:, :2, 2]
-    step = np.einsum("bij,bj->bi", inverse, g)
-    heavy = part["info"][:, 0, 0]
-    total = np.add.reduceat(heavy, starts)
-    at = np.add.reduceat(heavy * x, starts) / np.where(total > 0, total, 1)
-    plain = np.add.reduceat(x.astype(float), starts) / counts
-    at = np.where(empty, plain, at)
-    return at, step, np.sqrt(np.einsum("bii->bi", inverse)), empty, d_shape
+def _others(parts):
+    """Number the parts that are the neighbours' profiles."""
+    return range(3, len(parts))
 
 
-def rough_width(data, good, path, window):
-    """Guess the width from the median of the star's cuts, row by row along the path."""
-    reach = int(np.ceil(25 if window is None else window))
-    cut, seen, _ = cut_out(data, good, path, reach, slice(None, None, max(data.shape[1] // 512, 1)))
-    cut = np.nanmedian(np.where(seen, cut, np.nan)[:, seen.any(axis=0)], axis=1)
-    cut = cut - np.nanpercentile(cut, 25)
-    high = cut > 0.5 * np.nanmax(cut[reach - 3 : reach + 4])
+def _fit_columns(cut, seen, parts, weight, floor, variance):
+    """Fit every column, weights from the model; leave out pixels hit by something else."""
+    n = len(parts)
+    swept, solvable = _sweep(_gram([*parts, cut], weight), n)
+    values, inverse = swept[:n, n], swept[:n, :n]
+    model = sum(a * p for a, p in zip(values, parts, strict=True))
+    noise2 = variance if variance is not None else floor**2 + np.maximum(model, 0) + 1e-12
+    z = (cut - model) / np.sqrt(noise2)
+    some = z[:, :: max(z.shape[1] // 256, 1)]
+    usual = np.median(some, axis=1, keepdims=True)  # a profile that is a little wrong
+    limit = HIT * np.maximum(1.4826 * np.median(np.abs(some - usual), axis=1, keepdims=True), 1)
+    fine = seen & (np.abs(z - usual) < limit)
+    residual = cut - model
+    hit = (seen & ~fine).any(axis=0)
+    for _ in range(3):  # a hit spoils the fit of its column: fit again without, and look again
+        if not hit.any():
+            break
+        part = [p[:, hit] for p in parts]
+        again, fitted = _sweep(_gram([*part, cut[:, hit]], (fine / noise2)[:, hit]), n)
+        model = sum(a * p for a, p in zip(again[:n, n], part, strict=True))
+        values[:, hit], inverse[:, :, hit] = again[:n, n], again[:n, :n]
+        solvable[hit] = fitted
+        if variance is None:
+            noise2[:, hit] = floor**2 + np.maximum(model, 0) + 1e-12
+        residual[:, hit] = cut[:, hit] - model
+        z = residual[:, hit] / np.sqrt(noise2[:, hit])
+        fine[:, hit] = seen[:, hit] & (np.abs(z - usual) < limit)
+    solvable &= fine.sum(axis=0) > n
+    return {
+        "values": values,
+        "inverse": inverse,
+        "solvable": solvable,
+        "fine": fine,
+        "weight": fine / noise2,
+        "residual": residual,
+    }
+
+
+def _gram(columns, weight):
+    """Sum weighted products of columns over the rows: shape (n, n, n_x)."""
+    n = len(columns)
+    out = np.empty((n, n, weight.shape[1]))
+    for i, left in enumerate(columns):
+        weighted = left * weight
+        for j in range(i, n):
+            out[i, j] = out[j, i] = np.einsum("yx,yx->x", weighted, columns[j])
+    return out
+
+
+def _sweep(gram, n):
+    """
+    Eliminate the first ``n`` unknowns (Beaton's sweep operator), for all columns at once.
+
+    The upper left block becomes its inverse, the upper right the solutions, the lower right what
+    is left of the others once the first are free.
+    """
+    size = np.einsum("iix->ix", gram[:n, :n]).copy()
+    solvable = np.ones(gram.shape[-1], bool)
+    for k in range(n):
+        pivot = gram[k, k]
+        solvable &= pivot > 1e-10 * size[k]
+        pivot = np.where(solvable, pivot, 1.0)
+        row, column = gram[k] / pivot, gram[:, k].copy()
+        gram -= column[:, None] * row
+        gram[k], gram[:, k] = row, -column / pivot
+        gram[k, k] = 1 / pivot
+    return gram, solvable
+
+
+def _calm(flux, variance, solvable):
+    """Shrink a noisy spectrum towards its local mean as far as noise explains its scatter."""
+    solvable = solvable & (variance > 0)
+    variance = np.where(solvable, variance, 1.0)
+    flux = np.where(solvable, flux, 0.0)
+    weight = solvable / variance
+    norm = uniform_filter1d(weight, CALM) + 1e-300
+    mean = uniform_filter1d(weight * flux, CALM) / norm
+    excess = uniform_filter1d(weight * (flux - mean) ** 2 - solvable, CALM) / norm
+    real = np.maximum(excess, 0)
+    return mean + real / (real + variance) * (flux - mean)
+
+
+def _find_floor(cut, seen, y, width, parts):
+    """Estimate what scatters beside the star more than the photons of the sky do."""
+    away = seen & (np.abs(y) > 3 * width)
+    if away.sum() < 100:
+        away = seen
+    swept, solvable = _sweep(_gram([*parts, cut], seen * 1.0), len(parts))
+    n = len(parts)
+    rest = cut - sum(a * p for a, p in zip(swept[:n, n], parts, strict=True))
+    away &= solvable
+    scatter = 1.4826 * np.median(np.abs(rest[away])) if away.any() else 0.0
+    sky = max(np.median(cut[away]), 0.0) if away.any() else 0.0
+    return float(np.sqrt(max(scatter**2 - sky, 1e-4 * scatter**2)))
+
+
+def measure_moments(part, cut, rows, center, width, reach):
+    """
+    Say how far flux-weighted moments lie from ``center`` and ``width``.
+
+    The sky is a straight line through the rows outside 60 per cent of the window; columns with a
+    missing pixel nearer to the star are left out, because a moment cannot do without it.
+
+    Parameters
+    ----------
+    part : dict
+        What `compare_pixels` gave for these columns: noise, hits and calm spectrum.
+    cut, rows : `~numpy.ndarray`, shape (n_rows, n_x)
+        From `cut_out`.
+    center, width : `~numpy.ndarray`, shape (n_x,)
+        Where the moments are taken about; pixels.
+    reach : float
+        Half the height of the window.
+
+    Returns
+    -------
+    info, gradient : `~numpy.ndarray`, shape (n_x, 2, 2) and (n_x, 2)
+        As from `compare_pixels`, with moments in place of the slopes of a profile.
+    """
+    y = rows - center
+    inner = np.clip(0.6 * reach + 0.5 - np.abs(y), 0, 1)
+    outer = (inner == 0) & part["fine"]
+    basis = [np.ones_like(y), y]
+    swept, solvable = _sweep(_gram(basis, outer * 1.0), 2)
+    noise2 = np.where(part["weight"] > 0, 1 / np.where(part["weight"] > 0, part["weight"], 1), 0)
+    solvable = solvable & part["solvable"] & (part["fine"] | (inner == 0)).all(axis=0)
+    n_x = y.shape[1]
+    info, gradient = np.zeros((n_x, 2, 2)), np.zeros((n_x, 2))
+    for k, moment in enumerate((y, (y**2 - width**2 - 1 / 12) / (2 * width**2))):
+        # the sky under the star is read from the outer rows: their share of the sum
+        sums = np.array([(inner * moment * b).sum(axis=0) for b in basis])
+        share = np.einsum("ijx,jx->ix", swept, sums)
+        weight = inner * moment - outer * (share[0] + share[1] * y)
+        total, noise = (weight * cut).sum(axis=0), (weight**2 * noise2).sum(axis=0)
+        precision = solvable / np.where(noise > 0, noise, 1)
+        info[:, k, k] = part["flux"] ** 2 * precision
+        gradient[:, k] = part["flux"] * total * precision
+    return info, gradient
+
+
+def rough_width(data, good, path, reach=25):
+    """Guess the width (sigma, pixels) from the median of the star's cuts along its path."""
+    columns = slice(None, None, max(data.shape[1] // 512, 1))
+    cut, seen, _ = cut_out(data, good, path, reach, columns)
+    most = seen.mean(axis=0) > 0.5
+    cut = np.ma.median(np.ma.masked_array(cut[:, most], ~seen[:, most]), axis=1).filled(0.0)
+    cut = cut - np.percentile(cut, 25)
+    high = cut > 0.5 * cut[reach - 3 : reach + 4].max()
     left, right = np.argmin(high[reach::-1]), np.argmin(high[reach:])
     return max((left + right - 1) / FWHM, 0.6)

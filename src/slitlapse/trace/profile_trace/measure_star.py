@@ -1,0 +1,196 @@
+"""How do centres, widths and smooth curves settle on one star?"""
+
+from collections import namedtuple
+from dataclasses import dataclass, replace
+
+import numpy as np
+from astropy import units as u
+from astropy.table import QTable
+
+__all__ = ["Found", "Model", "StarLostError", "measure_star", "tabulate_bins"]
+
+Found = namedtuple("Found", "model center width wings floor table")
+SETTLED = 0.003  # widths: the curves have settled when they move less than this
+MOST_ROUNDS = 14
+
+
+class StarLostError(ValueError):
+    """Too few bins see the star."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """
+    What is believed of a star: where it lies, how wide it is, its shape and its neighbours.
+
+    Parameters
+    ----------
+    center, width : `~numpy.ndarray`, shape (n_x,)
+        Pixels.
+    shape : `~numpy.ndarray`, shape (n_x,), or None
+        1 / beta of a Moffat profile.
+    distances : `~numpy.ndarray`, shape (n_neighbours,)
+        From this star to its neighbours, pixels.
+    """
+
+    center: np.ndarray
+    width: np.ndarray
+    shape: np.ndarray | None
+    distances: np.ndarray
+
+    @property
+    def beta(self):
+        """Exponent of the Moffat profile: one number where it is the same everywhere."""
+        if self.shape is None:
+            return None
+        beta = 1 / self.shape
+        return float(beta[0]) if np.ptp(beta) < 1e-9 * beta[0] else beta
+
+
+def measure_star(model, compare, draw_curve, *, bins, fit_shape, models=(None, None, None)):
+    """
+    Alternate between comparing pixels with the model and drawing smooth curves.
+
+    First on some columns until the curves have settled, then twice on all.
+
+    Parameters
+    ----------
+    model : Model
+        Where to start: good to about the width of the star.
+    compare : callable
+        ``compare(model, columns, n_bins)`` returns the bins (with ``x``, ``empty``,
+        ``common_steps``, ``last_by_bin``, ``local_steps``) and a dict of what each column says.
+    draw_curve : callable
+        ``draw_curve(x, y, error, at, model, level_ends=False)`` returns a curve with ``value``,
+        ``sigma`` and ``keep``.
+    bins : int
+        Number of bins of the result.
+    fit_shape : bool
+        Whether the last common step is that of the shape.
+    models : tuple
+        What ``draw_curve`` is given for centre, log width and shape.
+
+    Returns
+    -------
+    Found
+
+    Raises
+    ------
+    StarLostError
+        Where fewer than 3 bins say where the star is.
+    """
+    n_x = model.center.size
+    every = np.arange(n_x)
+    stride = max(n_x // 512, 1)
+    rough = min(bins, max(n_x // stride // 8, 1), 64)
+    for _ in range(MOST_ROUNDS):
+        new, *_ = _one_round(model, compare, draw_curve, every[::stride], rough, fit_shape, models)
+        moved = np.abs(new.center - model.center) / new.width, np.abs(new.width / model.width - 1)
+        model = new
+        if max(np.median(moved[0]), np.median(moved[1]), 0.1 * moved[0].max()) < SETTLED:
+            break
+    for _ in range(2):
+        model, curves, found, part = _one_round(
+            model, compare, draw_curve, every, bins, fit_shape, models, last=True
+        )
+    return Found(model, *curves, part["floor"], tabulate_bins(*found, part, n_x))
+
+
+def _one_round(model, compare, draw_curve, columns, n_bins, fit_shape, models, last=False):
+    """Compare, solve the bins, draw the curves; give the new model and how it came about."""
+    every = np.arange(model.center.size)
+    step_x = columns[1] - columns[0] if columns.size > 1 else 1
+    bins, part = compare(model, slice(None, None, step_x), min(n_bins, columns.size))
+    common = bins.common_steps()
+    by_bin = np.tile(common, (bins.x.size, 1))
+    wings = None
+    if fit_shape:
+        step, sigma = bins.last_by_bin()
+        known = np.isfinite(sigma) & (sigma < 0.5)
+        if last and known.sum() > 3:  # may change along the spectrum, if that is significant
+            wings = draw_curve(bins.x[known], step[known], sigma[known], every, models[2])
+            by_bin[:, -1] = np.interp(bins.x, every, wings.value)
+        shape_step = np.clip(wings.value if last and wings is not None else common[-1], -0.1, 0.1)
+    steps, sigma = bins.local_steps(by_bin)
+    near = np.interp(bins.x, every, model.width)
+    if not last:  # far from the goal a linear step may be too long
+        steps = np.clip(
+            steps, np.stack([-near, near * 0 - 0.4], 1), np.stack([near, near * 0 + 0.4], 1)
+        )
+    center = np.interp(bins.x, every, model.center) + steps[:, 0]
+    log_width = np.log(near) + steps[:, 1]
+    usable = ~bins.empty & (sigma[:, 0] < near) & (sigma[:, 1] < 1)
+    if usable.sum() < min(3, usable.size):
+        raise StarLostError(
+            f"Only {usable.sum()} of {usable.size} bins along the spectrum see a star here. "
+            "Check the guess, or look for stars with find_stars(image)."
+        )
+    at = bins.x[usable]
+    curves = (
+        draw_curve(at, center[usable], sigma[usable, 0], every, models[0]),
+        draw_curve(at, log_width[usable], sigma[usable, 1], every, models[1], level_ends=True),
+        wings,
+    )
+    kept = usable.copy()
+    kept[usable] = curves[0].keep & curves[1].keep
+    new = replace(
+        model,
+        center=curves[0].value,
+        width=np.exp(np.clip(curves[1].value, np.log(0.3), np.log(200))),
+        distances=model.distances + np.clip(common[: model.distances.size], -0.5, 0.5),
+    )
+    if fit_shape:
+        new = replace(new, shape=np.clip(model.shape + shape_step, 0.03, 0.6))
+    found = bins.x, center, np.exp(log_width), sigma, kept, usable
+    return new, curves, found, part
+
+
+def tabulate_bins(x, center, width, sigma, kept, usable, part, n_x):
+    """
+    Put every bin in a table, with what was used and why not.
+
+    Parameters
+    ----------
+    x, center, width : `~numpy.ndarray`, shape (n_bins,)
+        Pixels.
+    sigma : `~numpy.ndarray`, shape (n_bins, 2)
+        Uncertainties of centre and log width.
+    kept, usable : `~numpy.ndarray` of bool, shape (n_bins,)
+        Whether the bin was used for the curves, and whether it said enough.
+    part : dict
+        What the columns say: ``flux``, ``sky``, ``solvable``, ``fine``, ``seen``, ``chi2``.
+    n_x : int
+        Number of columns.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+    """
+    starts = np.linspace(0, n_x, x.size + 1).astype(int)[:-1]
+    solvable = part["solvable"]
+    count = np.add.reduceat(solvable.astype(int), starts)
+    some = np.maximum(count, 1)
+    flux = np.add.reduceat(np.where(solvable, part["flux"], 0), starts) / some
+    sky = np.add.reduceat(np.where(solvable, part["sky"], 0), starts) / some
+    pixels = np.add.reduceat(part["fine"].sum(axis=0), starts)
+    seen = np.add.reduceat(part["seen"].sum(axis=0), starts)
+    reason = np.select(
+        [kept, seen == 0, count == 0, ~usable],
+        ["", "outside the image or masked", "too few good pixels", "too little light"],
+        "off the curve",
+    )
+    columns = {
+        "x": x * u.pix,
+        "center": center * u.pix,
+        "center_uncertainty": sigma[:, 0] * u.pix,
+        "width": width * u.pix,
+        "width_uncertainty": sigma[:, 1] * width * u.pix,
+        "amplitude": flux * u.electron,
+        "background": sky * u.electron,
+        "n_columns": count,
+        "n_pixels": pixels,
+        "n_rejected": seen - pixels,
+        "used": kept,
+        "reason": reason,
+    }
+    return QTable(columns)
