@@ -1,9 +1,14 @@
 """A mistake in an instrument file is answered with one clear sentence."""
 
 import tomllib
+import warnings
 
 import astropy.units as u
+import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
+from astropy.table import QTable
+from astropy.time import Time
 
 from slitlapse.instruments import (
     InstrumentError,
@@ -11,7 +16,13 @@ from slitlapse.instruments import (
     load_instrument,
     parse_instrument,
 )
-from slitlapse.observing_log import make_header_table
+from slitlapse.observing_log import (
+    HeaderWarning,
+    compute_airmass,
+    make_header_table,
+    read_header,
+    write_night,
+)
 
 GOOD = """
 name = "My spectrograph"
@@ -210,25 +221,152 @@ def test_every_built_in_instrument_is_whole(name):
     assert instrument.header["exposure_time"]
 
 
+def log_of(folder, instrument):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HeaderWarning)  # frames without any header, where expected
+        return make_header_table(folder, **load_instrument(instrument).log_rules)
+
+
 def kinds_of(folder, instrument):
-    table = make_header_table(folder, **load_instrument(instrument).log_rules)
     return {
-        row["filename"].split(".fit")[0]: f"{row['kind']} {row['lamps']}".strip() for row in table
+        row["filename"].split(".fit")[0]: f"{row['kind']} {row['lamps']}".strip()
+        for row in log_of(folder, instrument)
     }
 
 
 def test_every_frame_of_the_kast_night_is_what_its_observer_noted(real_data):
-    found = kinds_of(real_data / "lick_kast_blue_2015", "kast_blue")
     expected = {"b1": "arc Cd+He+Hg", "b24": "science", "b27": "science"}
     expected |= {name: "flat" for name in ("b11", "b12", "b13")}
     expected |= {name: "bias" for name in ("b21", "b22", "b23")}
-    assert found == expected
+    assert kinds_of(real_data / "lick_kast_blue_2015", "kast_blue") == expected
 
 
 def test_every_frame_of_the_sprat_night_is_what_its_observer_noted(real_data):
-    found = kinds_of(real_data / "lt_sprat_2018", "sprat")
     expected = {f"v_e_20180810_12_{n}_0_0": "science" for n in range(1, 6)}
     expected |= {"v_s_20180810_27_1_0_0": "science", "v_w_20180803_7_1_0_1": "flat"}
     expected |= {f"v_a_20180810_{n}_1_0_1": "arc Xe" for n in (13, 28)}
     expected |= {"v_dark_1": "dark", "v_slit_red_1": "other"}  # the latter holds no counts
-    assert found == expected
+    assert kinds_of(real_data / "lt_sprat_2018", "sprat") == expected
+
+
+def test_every_frame_of_the_goodman_night_is_what_its_observer_noted(real_data):
+    expected = {f"{n:04d}_Fe_930_blue_long": "arc FeAr" for n in (18, 19, 20)}
+    expected |= {f"{n:04d}_QuFlat_930_blue": "flat" for n in range(22, 39, 4)}
+    expected |= {f"{n:04d}_Zero_ZZCeti": "bias" for n in range(194, 200)}
+    expected |= {f"{n:04d}_AT2018oh_930_blue": "science" for n in range(267, 272)}
+    assert kinds_of(real_data / "soar_goodman_2018", "goodman_930") == expected
+
+
+def test_every_frame_of_the_efosc_nights_is_what_its_observer_noted(real_data):
+    found = list(kinds_of(real_data / "ntt_efosc2_2022", "efosc2").values())
+    expected = ["bias"] * 4 + ["flat"] * 3 + ["arc Ar+He"] + ["science"] * 2  # in order of time
+    assert found == [*expected, "other", "science", "flat", "flat"]
+
+
+@pytest.mark.parametrize("order", ["red", "blue"])
+def test_every_frame_of_the_floyds_night_is_what_its_observer_noted(real_data, order):
+    found = list(kinds_of(real_data / "lco_floyds_2020", f"floyds_{order}").values())
+    assert found == ["science", "arc HgAr+Zn", "flat"]
+
+
+def test_every_other_real_frame_is_what_its_observer_noted(real_data):
+    found = kinds_of(real_data / "p200_dbsp_blue_2020", "dbsp_blue")
+    assert found == {"blue0022": "arc FeAr", "blue0031": "flat", "blue0050": "science"}
+    found = kinds_of(real_data / "int_ids_arc_2018", "ids")
+    assert found == {"int20180101_01355922": "arc CuAr+CuNe"}
+    found = list(kinds_of(real_data / "toronto_st7_2019", "st7").values())
+    assert sorted(found) == ["dark"] * 2 + ["science"] * 5  # the header calls the lamp LIGHT
+    assert set(kinds_of(real_data / "gtc_osiris_tres3b", "osiris").values()) == {"other"}
+
+
+FRAMES = {
+    "kast_blue": ("lick_kast_blue_2015/b27.fits.gz", "2015-05-20T04:47:33.120"),
+    "sprat": ("lt_sprat_2018/v_e_20180810_12_1_0_0.fits.gz", "2018-08-10T23:23:58.628"),
+    "goodman_930": ("soar_goodman_2018/0267_AT2018oh_930_blue.fits.gz", "2018-02-05T04:05:55.003"),
+    "efosc2": (
+        "ntt_efosc2_2022/EFOSC.2022-01-27T02-31-32.701.fits.gz",
+        "2022-01-27T02:36:32.701",
+    ),
+    "dbsp_blue": ("p200_dbsp_blue_2020/blue0050.fits.gz", "2020-08-28T06:44:50.595"),
+    "floyds_red": (
+        "lco_floyds_2020/coj2m002-en12-20200321-0021-e00.fits.fz",
+        "2020-03-21T18:36:56.453",
+    ),
+    "floyds_blue": (
+        "lco_floyds_2020/coj2m002-en12-20200321-0021-e00.fits.fz",
+        "2020-03-21T18:36:56.453",
+    ),
+    "ids": ("int_ids_arc_2018/int20180101_01355922.fits.fz", "2018-01-01T19:35:45.156"),
+    "st7": ("toronto_st7_2019/Vega.fit.gz", "2019-10-29T23:42:05.000"),
+    "osiris": ("gtc_osiris_tres3b/osiris_tres_3b.fits.bz2", None),
+}
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_sections_lie_on_the_real_frame_and_the_time_is_its_middle(real_data, name):
+    instrument, (file, time) = load_instrument(name), FRAMES[name]
+    header = read_header(real_data / file, extension=instrument.extension)
+    for amplifier in instrument.amplifiers_for(header.cards):
+        amplifier.check(header.shape)
+    log = log_of([real_data / file], name)
+    if time is None:
+        assert log["time"].mask.all()
+    else:
+        assert abs(log["time"][0] - Time(time)) < 0.002 * u.s
+
+
+@pytest.mark.parametrize("name", ["kast_blue", "sprat", "goodman_930", "efosc2", "dbsp_blue"])
+def test_the_airmass_computed_agrees_with_cards_that_can_be_trusted(real_data, name):
+    instrument, (file, _) = load_instrument(name), FRAMES[name]
+    log = log_of([real_data / file], name)
+    computed = compute_airmass(log["time"], SkyCoord(log["ra"], log["dec"]), instrument.site)
+    # cards are rounded to 0.01, are of the start, and the longest exposure took 20 minutes
+    assert abs(computed[0] / log["airmass"][0] - 1) < 0.02
+
+
+def test_the_stale_airmass_of_sprat_is_replaced(real_data):
+    log = log_of(real_data / "lt_sprat_2018", "sprat")
+    star = log[log["object"] == "LHS6328"]
+    assert star["airmass_computed"].all()
+    assert np.all(np.diff(star["airmass"]) > 0)  # past the meridian
+    # the card of the arc taken a minute after the last exposure was set anew
+    assert star["airmass"][-1] == pytest.approx(1.262, abs=0.002)
+
+
+def night_of(instrument):
+    """A log with every kind that an instrument tells, and every lamp."""
+    kinds = [kind for kind in instrument.frames if kind != "other"]
+    lamps = sorted(lamp for lamp in instrument.lamps if lamp != "keyword")
+    lamps = lamps if lamps else ["Ne"]
+    rows = [(kind, "") for kind in kinds if kind != "arc"]
+    rows += [("arc", lamp) for lamp in lamps] if "arc" in kinds else []
+    n = len(rows)
+    return QTable(
+        {
+            "filename": [f"x{number:02d}.fits" for number in range(n)],
+            "kind": [kind for kind, _ in rows],
+            "lamps": [lamp for _, lamp in rows],
+            "time": Time("2024-03-10T05:00:00") + np.arange(n) * 600 * u.s,
+            "exposure_time": [0.0 if kind == "bias" else 60.0 for kind, _ in rows] * u.s,
+            "object": ["a star" if kind == "science" else "" for kind, _ in rows],
+            "airmass": np.linspace(1.1, 1.3, n),
+            "ra": np.full(n, 181.57) * u.deg,
+            "dec": np.full(n, -12.5) * u.deg,
+        }
+    )
+
+
+@pytest.mark.parametrize("name", list_instruments())
+def test_a_night_written_by_any_instruments_rules_is_read_back_by_them(tmp_path, name):
+    instrument = load_instrument(name)
+    night = night_of(instrument)
+    recipes = dict.fromkeys(night["kind"], lambda row: np.zeros((2, 3), np.int16))
+    rules = {key: getattr(instrument, key) for key in ("header", "frames", "lamps")}
+    write_night(night, recipes, tmp_path, **rules)
+    back = log_of(tmp_path, name)
+    assert list(back["kind"]) == list(night["kind"])
+    for lamps, expected in zip(back["lamps"], night["lamps"], strict=True):
+        assert expected in lamps.split("+") or expected == ""
+    assert np.abs((back["time"] - night["time"]).to_value(u.s)).max() < 2e-6
+    np.testing.assert_allclose(back["exposure_time"].value, night["exposure_time"].value)
+    np.testing.assert_allclose(back["ra"].value, night["ra"].value)

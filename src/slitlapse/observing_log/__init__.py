@@ -12,6 +12,7 @@ In plain words
 Forward
     `make_header_table` reads a folder into that table; `measure_levels` adds what the pixels say.
     One by one: `find_frames`, `read_header`, `read_headers`, `tabulate_headers`, `fill_airmass`.
+    `join_files` is for telescopes that write an exposure in several files.
 
 Backward
     `write_night` turns such a table into FITS files whose headers say the same.
@@ -37,6 +38,7 @@ from .frame_files import (
 )
 from .frame_levels import measure_levels
 from .header_table import HeaderError, HeaderWarning, tabulate_headers
+from .joined_files import join_files
 from .simulate import write_night
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "fill_airmass",
     "find_frames",
     "flip_through",
+    "join_files",
     "log_line",
     "make_header_table",
     "measure_levels",
