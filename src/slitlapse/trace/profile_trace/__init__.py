@@ -119,7 +119,7 @@ class ProfileTrace(Trace):
         bins = max(n_x // COLUMNS_PER_BIN, 1) if bins is None else int(bins)
         if not 1 <= bins <= n_x:
             raise ValueError(f"bins must be 1 to {n_x}, the number of columns, but got {bins}.")
-        path = _follow(data, good, guess, 15.0 if window is None else window)
+        path = _follow(data, good, guess, 15.0 if window is None else window, neighbours)
         width = rough_width(data, good, path)
         self.window = int(np.ceil(_reach(width) if window is None else window))
         shape = np.full(n_x, 1 / (4.0 if beta is None else beta)) if profile == "moffat" else None
@@ -316,12 +316,18 @@ def _reach(width):
     return max(4.5 * float(np.median(width)) + 2, 8)
 
 
-def _follow(data, good, guess, reach):
+def _follow(data, good, guess, reach, neighbours):
     """Give the rough row of the star in every column."""
     guess = guess.trace if isinstance(guess, Trace) else guess
     guess = guess.to_value(u.pix) if isinstance(guess, u.Quantity) else guess
-    x, moved, base = follow_star(np.where(good, data, 0), good, guess, reach)
-    curve = fit_smooth_curve(x, moved, np.full(x.size, 0.3), np.arange(data.shape[1]), sigma=5.0)
+    x, moved, base = follow_star(
+        data if good.all() else np.where(good, data, 0), good, guess, reach
+    )
+    start = moved[np.argmin(np.abs(x - 0.5 * data.shape[1]))]
+    caught = min((0.0, *neighbours), key=lambda d: abs(start - d))  # this star, or a brighter one?
+    curve = fit_smooth_curve(
+        x, moved - caught, np.full(x.size, 0.3), np.arange(data.shape[1]), sigma=5.0
+    )
     return base + curve.value
 
 

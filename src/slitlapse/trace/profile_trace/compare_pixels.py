@@ -91,7 +91,7 @@ def compare_pixels(
     parts = [stars[0][0], np.ones_like(y), y, *(star[0] for star in stars[1:])]
     if variance is None:
         floor = _find_floor(cut, seen, rows - center, width, parts) if floor is None else floor
-        some = slice(None, None, max(cut.shape[1] // 256, 1))
+        some = slice(None, None, max(cut.shape[1] // 128, 1))
         usual = np.median(cut[:, some], axis=1, keepdims=True)
         weight = seen / (floor**2 + np.maximum(usual, 0) + 1e-12)
     else:
@@ -139,7 +139,7 @@ def _fit_columns(cut, seen, parts, weight, floor, variance):
     model = sum(a * p for a, p in zip(values, parts, strict=True))
     noise2 = variance if variance is not None else floor**2 + np.maximum(model, 0) + 1e-12
     z = (cut - model) / np.sqrt(noise2)
-    some = z[:, :: max(z.shape[1] // 256, 1)]
+    some = z[:, :: max(z.shape[1] // 128, 1)]
     usual = np.median(some, axis=1, keepdims=True)  # a profile that is a little wrong
     limit = HIT * np.maximum(1.4826 * np.median(np.abs(some - usual), axis=1, keepdims=True), 1)
     fine = seen & (np.abs(z - usual) < limit)

@@ -5,61 +5,140 @@ from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 __all__ = ["StarNotFoundError", "follow_star"]
 
+SEEN = 5.0  # sigma: a maximum that counts
+NEAR = 2.5  # rows: a farther maximum must be brighter by exp(distance^2 / 2 NEAR^2)
+
 
 class StarNotFoundError(ValueError):
     """No star was found where one was asked for."""
 
 
-def follow_star(data, good, guess, reach, n_bins=64):
-    """Walk along the star from the middle of the frame; give its rough row in every column."""
+def follow_star(data, good, guess=None, reach=15.0):
+    """
+    Walk along a star from the middle of the frame to both ends.
+
+    Columns are added up in bins (64, or fewer where the star is too faint for that); in each bin
+    the star is the maximum nearest to where the last few bins point. So the path may bow by
+    hundreds of rows, while neighbours and cosmic rays do not catch it.
+
+    Parameters
+    ----------
+    data : `~numpy.ndarray`, shape (n_y, n_x)
+        Image.
+    good : `~numpy.ndarray` of bool, shape (n_y, n_x)
+        Pixels that can be used.
+    guess : float, `~numpy.ndarray` of shape (n_x,), or None
+        Row at the middle column, or everywhere; ``None``: the brightest star.
+    reach : float
+        How far from ``guess``, in rows, the star may be.
+
+    Returns
+    -------
+    x, offset : `~numpy.ndarray`, shape (n_seen,)
+        Columns where the star was seen, and its rows from ``base`` there.
+    base : `~numpy.ndarray`, shape (n_x,)
+        The guess, in every column.
+
+    Raises
+    ------
+    StarNotFoundError
+        Where nothing stands out within reach.
+    """
+    n_x = data.shape[1]
+    brightest = 0.0
+    for n_bins in (64, 16, 4):
+        n_bins = min(n_bins, max(n_x // 8, 1))
+        snr = _significance(data, good, n_bins)
+        x = (np.arange(n_bins) + 0.5) * n_x / n_bins - 0.5
+        row = guess
+        if guess is None:
+            sharp = snr - uniform_filter1d(snr, 41, axis=0)
+            row = np.argmax(np.clip(sharp, 0, 20).mean(axis=1))
+        base = np.broadcast_to(np.asarray(row, float), n_x)
+        x0 = base[np.rint(x).astype(int)]
+        start = _start(snr, x, x0, reach)
+        if start is not None:
+            offset = _walk(snr, x, x0, *start, 0.4 * reach)
+            seen = np.isfinite(offset)
+            if seen.sum() >= min(4, n_bins):
+                return x[seen], offset[seen], base
+        near = np.abs(np.arange(data.shape[0])[:, None] - x0).min(axis=1) <= reach
+        if near.any():
+            brightest = max(brightest, (snr[near].max(axis=0) - np.median(snr[near], axis=0)).max())
+    where = "" if guess is None else f" within {reach:g} rows of {x0[n_bins // 2]:.1f}"
+    raise StarNotFoundError(
+        f"No star stands out{where}: the brightest row is {brightest:.1f} sigma above its "
+        f"surroundings, {SEEN:g} in several bins are needed. "
+        "Look at find_stars(image), or give another guess."
+    )
+
+
+def _significance(data, good, n_bins):
+    """Add up columns in bins and divide by the noise: shape (n_y, n_bins)."""
     n_y, n_x = data.shape
-    base = np.asarray(0.0 if guess is None else guess, float)
-    base = np.broadcast_to(base, n_x)
-    n_bins = min(n_bins, max(n_x // 8, 1))
     edges = np.linspace(0, n_x, 5 * n_bins + 1).astype(int)[:-1]
-    count = np.maximum(np.add.reduceat(good.astype(np.int32), edges, axis=1), 1)
-    cuts = np.add.reduceat(data, edges, axis=1) / count
-    cuts = np.median(cuts.reshape(n_y, n_bins, 5), axis=2)  # a hit reaches one of five
-    cuts = gaussian_filter1d(cuts, 1.5, axis=0) - uniform_filter1d(cuts, 41, axis=0)
-    noise = 1.4826 * np.median(np.abs(cuts - np.median(cuts, axis=0)), axis=0)
-    snr = cuts / np.maximum(noise, 1e-9 * np.abs(cuts).max() + 1e-30)
-    x = (np.arange(n_bins) + 0.5) * n_x / n_bins - 0.5
-    x0 = np.interp(x, np.arange(n_x), base)
-    rows = np.arange(n_y)[:, None]
-    if guess is None:
-        start_row = np.argmax(np.clip(snr, 0, 20).mean(axis=1))
-        x0 = np.full(n_bins, float(start_row))
-    near = np.where(np.abs(rows - x0) <= reach, snr, 0)
-    middle = np.argmax(near.max(axis=0) * np.exp(-0.5 * ((x - x.mean()) / (0.15 * n_x)) ** 2))
-    if near[:, middle].max() < 5:
-        where = "" if guess is None else f" within {reach:g} pixels of row {x0[middle]:.1f}"
-        raise StarNotFoundError(
-            f"No star stands out{where}: the brightest row is {near[:, middle].max():.1f} sigma "
-            "above its surroundings. Look at find_stars(image) or give another guess."
-        )
-    offset = np.full(n_bins, np.nan)
-    offset[middle] = _peak(snr[:, middle], rows[np.argmax(near[:, middle])][0]) - x0[middle]
-    for side in (range(middle + 1, n_bins), range(middle - 1, -1, -1)):
-        seen = [middle]
+    cuts = np.add.reduceat(data, edges, axis=1)
+    if good.all():
+        cuts /= np.diff(np.append(edges, n_x))
+    else:
+        count = np.add.reduceat(good.astype(np.int32), edges, axis=1)
+        typical = np.median(cuts[count > 0] / count[count > 0]) if count.any() else 0.0
+        cuts = np.where(count > 0, cuts / np.maximum(count, 1), typical)
+    cuts = np.sort(cuts.reshape(n_y, n_bins, 5), axis=2)[:, :, 2]  # a hit reaches one of five
+    cuts = gaussian_filter1d(cuts, 1.5, axis=0)
+    # noise from differences of rows that share nothing: a star reaches few of them
+    steps = cuts[5:] - cuts[:-5] if n_y > 10 else cuts
+    steps = np.abs(steps - np.median(steps, axis=0))
+    noise = np.sort(steps, axis=0)[int(0.3 * len(steps))] / (0.385 * np.sqrt(2))
+    return cuts / np.maximum(noise, 1e-9 * np.abs(cuts).max() + 1e-30)
+
+
+def _start(snr, x, x0, reach):
+    """Choose the bin, near the middle, and the row to start from."""
+    away = np.abs(x - x.mean()) / max(np.ptp(x), 1.0)
+    for i in np.argsort(away)[: max(snr.shape[1] // 3, 1)]:
+        row = _nearest_maximum(snr[:, i], x0[i], reach)
+        if row is not None:
+            return i, row
+    return None
+
+
+def _walk(snr, x, x0, start, row, reach):
+    """Follow the star to both sides; NaN where it is not seen."""
+    offset = np.full(x.size, np.nan)
+    offset[start] = row - x0[start]
+    for side in (range(start + 1, x.size), range(start - 1, -1, -1)):
+        seen = [start]
         for i in side:
-            last = np.array(seen[-6:])
-            slope = np.polyfit(x[last], offset[last], 1)[0] if len(last) > 3 else 0.0
+            last = np.array(seen[-5:])
+            dx, dy = x[last] - x[last].mean(), offset[last] - offset[last].mean()
+            slope = (dx * dy).sum() / (dx * dx).sum() if last.size > 1 else 0.0
             expected = np.median(offset[last] + slope * (x[i] - x[last]))
-            low = int(np.clip(x0[i] + expected - 0.4 * reach, 0, n_y - 1))
-            part = snr[low : int(np.clip(x0[i] + expected + 0.4 * reach, 1, n_y - 1)) + 1, i]
-            if part.size and part.max() > 5:
-                offset[i] = _peak(snr[:, i], low + np.argmax(part)) - x0[i]
+            row = _nearest_maximum(snr[:, i], x0[i] + expected, reach)
+            if row is not None:
+                offset[i] = row - x0[i]
                 seen.append(i)
-    seen = np.isfinite(offset)
-    if guess is None:
-        base = np.full(n_x, float(start_row))
-    return x[seen], offset[seen], base
+    return offset
 
 
-def _peak(cut, row):
-    """Refine a maximum with a parabola through three pixels."""
-    if not 0 < row < cut.size - 1:
-        return float(row)
-    a, b, c = cut[row - 1 : row + 2]
-    bend = a - 2 * b + c
-    return row + (np.clip(0.5 * (a - c) / bend, -0.5, 0.5) if bend < 0 else 0.0)
+def _nearest_maximum(cut, row, reach):
+    """Find the maximum that is bright and near; refine it with a parabola through 3 pixels."""
+    low = max(int(np.ceil(row - reach)), 1)
+    part = cut[low - 1 : max(int(np.floor(row + reach)) + 2, 0)]
+    if part.size < 3:
+        return None
+    inner = part[1:-1]
+    peaks = np.flatnonzero((inner >= part[:-2]) & (inner > part[2:]))
+    heights = np.array([_height(cut, low + peak) for peak in peaks])
+    peaks, heights = peaks[heights > SEEN], heights[heights > SEEN]
+    if peaks.size == 0:
+        return None
+    best = peaks[np.argmax(np.log(heights) - 0.5 * ((low + peaks - row) / NEAR) ** 2)]
+    a, b, c = part[best : best + 3]
+    return low + best + float(np.clip(0.5 * (a - c) / (a - 2 * b + c), -0.5, 0.5))
+
+
+def _height(cut, row, reach=12):
+    """Give the height of a maximum above the higher of the lowest rows on either side."""
+    low, high = cut[max(row - reach, 0) : row + 1].min(), cut[row : row + reach + 1].min()
+    return cut[row] - max(low, high)

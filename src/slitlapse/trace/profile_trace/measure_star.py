@@ -61,8 +61,8 @@ def measure_star(model, compare, draw_curve, *, bins, fit_shape, models=(None, N
         ``compare(model, columns, n_bins)`` returns the bins (with ``x``, ``empty``,
         ``common_steps``, ``last_by_bin``, ``local_steps``) and a dict of what each column says.
     draw_curve : callable
-        ``draw_curve(x, y, error, at, model, level_ends=False)`` returns a curve with ``value``,
-        ``sigma`` and ``keep``.
+        ``draw_curve(x, y, error, at, model, level_ends=False, caution=0.0)`` returns a curve with
+        ``value``, ``sigma`` and ``keep``.
     bins : int
         Number of bins of the result.
     fit_shape : bool
@@ -85,15 +85,25 @@ def measure_star(model, compare, draw_curve, *, bins, fit_shape, models=(None, N
     rough = min(bins, max(n_x // stride // 8, 1), 64)
     for _ in range(MOST_ROUNDS):
         new, *_ = _one_round(model, compare, draw_curve, every[::stride], rough, fit_shape, models)
-        moved = np.abs(new.center - model.center) / new.width, np.abs(new.width / model.width - 1)
-        model = new
-        if max(np.median(moved[0]), np.median(moved[1]), 0.1 * moved[0].max()) < SETTLED:
+        moved, model = _movement(model, new), new
+        if moved < SETTLED:
             break
-    for _ in range(2):
-        model, curves, found, part = _one_round(
+    for _ in range(3):
+        new, curves, found, part = _one_round(
             model, compare, draw_curve, every, bins, fit_shape, models, last=True
         )
+        moved, model = _movement(model, new), new
+        if moved < SETTLED:
+            break
     return Found(model, *curves, part["floor"], tabulate_bins(*found, part, n_x))
+
+
+def _movement(old, new):
+    """Give how far a model has moved, in widths; single columns count a tenth."""
+    center, width = np.abs(new.center - old.center) / new.width, np.abs(new.width / old.width - 1)
+    shape = 0.0 if old.shape is None else 0.2 * np.abs(new.shape - old.shape).max()
+    others = np.abs(new.distances - old.distances).max(initial=0.0)
+    return max(np.median(center), np.median(width), 0.1 * center.max(), shape, 0.1 * others)
 
 
 def _one_round(model, compare, draw_curve, columns, n_bins, fit_shape, models, last=False):
@@ -108,7 +118,9 @@ def _one_round(model, compare, draw_curve, columns, n_bins, fit_shape, models, l
         step, sigma = bins.last_by_bin()
         known = np.isfinite(sigma) & (sigma < 0.5)
         if last and known.sum() > 3:  # may change along the spectrum, if that is significant
-            wings = draw_curve(bins.x[known], step[known], sigma[known], every, models[2])
+            wings = draw_curve(
+                bins.x[known], step[known], sigma[known], every, models[2], caution=10.0
+            )
             by_bin[:, -1] = np.interp(bins.x, every, wings.value)
         shape_step = np.clip(wings.value if last and wings is not None else common[-1], -0.1, 0.1)
     steps, sigma = bins.local_steps(by_bin)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.polynomial.legendre import legvander
 from scipy.interpolate import BSpline
+from scipy.linalg import solve_triangular
 
 __all__ = ["Curve", "fit_smooth_curve"]
 
@@ -19,7 +20,7 @@ class Curve:
     value, sigma : `~numpy.ndarray`, shape (n_at,)
         The curve and its standard error.
     degree : int
-        Degree of the polynomial, or number of pieces of the spline.
+        Degree of the polynomial; for other curves the number of their terms less one.
     keep : `~numpy.ndarray` of bool, shape (n_points,)
         Points that were used.
     chi2 : float
@@ -33,7 +34,9 @@ class Curve:
     chi2: float | None = None
 
 
-def fit_smooth_curve(x, y, error, at, model=None, sigma=4.0, *, max_degree=8, level_ends=False):
+def fit_smooth_curve(
+    x, y, error, at, model=None, sigma=4.0, *, max_degree=10, level_ends=False, caution=0.0
+):
     """
     Fit a polynomial or spline, outliers left out.
 
@@ -58,65 +61,78 @@ def fit_smooth_curve(x, y, error, at, model=None, sigma=4.0, *, max_degree=8, le
         Farther out than the outermost points (by more than they are apart) the curve goes on
         level; otherwise along its tangent.
 
+    caution : float
+        The criterion must be smaller by more than this for a higher degree to be believed.
+
     Returns
     -------
     Curve
     """
     span = float(at[0]), max(float(at[-1] - at[0]), 1.0)
-    designs, names = _designs(model, min(max_degree, max(x.size // 4, 0)), x.size)
-    keep = np.ones(x.size, bool)
-    matrices = [design(2 * (x - span[0]) / span[1] - 1) / error[:, None] for design in designs]
-    scaled = y / error
+    families = _families(model, min(max_degree, max(x.size // 5, 0)), x.size)
+    matrices = [terms(2 * (x - span[0]) / span[1] - 1) / error[:, None] for terms, _ in families]
+    scaled, keep = y / error, np.ones(x.size, bool)
     for _ in range(8):
-        best = None
-        for k, matrix in enumerate(matrices):
-            a, b = matrix[keep], scaled[keep]
-            coef = np.linalg.lstsq(a, b, rcond=1e-10)[0]
-            chi2 = max(((a @ coef - b) ** 2).sum(), 1e-12 * b.size)
-            bic = b.size * np.log(chi2 / b.size) + a.shape[1] * np.log(b.size)
-            if best is None or bic < best[0]:
-                best = bic, k, coef, chi2 / max(b.size - a.shape[1], 1)
-        _, k, coef, reduced = best
-        z = matrices[k] @ coef - scaled
+        fits = [
+            _least(matrix[keep], scaled[keep], sizes, caution)
+            for matrix, (_, sizes) in zip(matrices, families, strict=True)
+        ]
+        k = int(np.argmin([fit[0] for fit in fits]))
+        _, n, coef, reduced, inverse = fits[k]
+        z = matrices[k][:, :n] @ coef - scaled
         spread = max(1.4826 * np.median(np.abs(z[keep])), 1.0)
         closer = np.abs(z) < sigma * spread
-        if np.array_equal(closer, keep) or closer.sum() <= matrices[-1].shape[1]:
+        if np.array_equal(closer, keep) or closer.sum() <= n + 1:
             break
         keep = closer
     near = 1.5 * np.median(np.diff(np.sort(x[keep]))) if keep.sum() > 1 else 0.0
     inside = np.clip(at, x[keep].min() - near, x[keep].max() + near)
-    rows = designs[k](2 * (inside - span[0]) / span[1] - 1)
-    if not level_ends:
-        ahead = designs[k](2 * (inside + _inward(at, inside) - span[0]) / span[1] - 1)
-        rows = rows + (rows - ahead) * np.abs(at - inside)[:, None]
-    covariance = np.linalg.pinv(matrices[k][keep].T @ matrices[k][keep], hermitian=True)
-    covariance *= max(reduced, 1.0)
-    error = np.sqrt(np.einsum("xi,ij,xj->x", rows, covariance, rows, optimize=True))
-    return Curve(rows @ coef, error, names[k], keep, reduced)
+    terms = families[k][0]
+    rows = terms(2 * (inside - span[0]) / span[1] - 1)[:, :n]
+    beyond = inside != at
+    if beyond.any() and not level_ends:
+        step = np.sign(inside - at)[beyond]
+        ahead = terms(2 * (inside[beyond] + step - span[0]) / span[1] - 1)[:, :n]
+        rows[beyond] += (rows[beyond] - ahead) * np.abs(at - inside)[beyond, None]
+    error = np.sqrt(((rows @ inverse) ** 2).sum(axis=1) * max(reduced, 1.0))
+    return Curve(rows @ coef, error, int(n) - 1, keep, reduced)
 
 
-def _inward(at, inside):
-    """Give the step of one pixel from beyond the ends back into the range."""
-    return np.sign(inside - at)
+def _least(matrix, values, sizes, caution):
+    """
+    Fit the first columns of a matrix, as many (of ``sizes``) as the criterion says.
+
+    One triangular decomposition holds the fits with any number of columns.
+    """
+    r = np.linalg.cholesky(matrix.T @ matrix + 1e-13 * np.eye(matrix.shape[1])).T
+    share = solve_triangular(r, matrix.T @ values, trans="T")
+    left = np.maximum((values**2).sum() - np.cumsum(share**2), 1e-12 * values.size)
+    sizes = np.array([n for n in sizes if n <= values.size and abs(r[n - 1, n - 1]) > 1e-10])
+    bic = values.size * np.log(left[sizes - 1] / values.size) + sizes * np.log(values.size)
+    best = np.argmax(bic <= bic.min() + caution)  # the shortest that is not clearly worse
+    n = sizes[best]
+    inverse = solve_triangular(r[:n, :n], np.eye(n))
+    reduced = left[n - 1] / max(values.size - n, 1)
+    return bic[best], n, inverse @ share[:n], reduced, inverse
 
 
-def _designs(model, top, n_points):
-    """List the functions that give a curve's terms at positions scaled to -1..1."""
+def _families(model, top, n_points):
+    """List functions that give a curve's terms at positions scaled to -1..1, and how many count."""
     if model is None:
-        degrees = range(top + 1)
-    elif isinstance(model, (int, np.integer)) and not isinstance(model, bool):
-        degrees = [min(int(model), max(n_points - 1, 0))]
-    elif isinstance(model, str) and model == "spline":
+        return [(lambda t: legvander(t, top), range(1, top + 2))]
+    if isinstance(model, (int, np.integer)) and not isinstance(model, bool):
+        n = min(int(model), max(n_points - 1, 0))
+        return [(lambda t: legvander(t, n), [n + 1])]
+    if isinstance(model, str) and model == "spline":
         pieces = range(1, max(top - 2, 1) + 1)
-        return [_spline_terms(n) for n in pieces], list(pieces)
-    elif getattr(model, "linear", False) and hasattr(model, "fit_deriv"):
-        return [_model_terms(model)], [len(model.parameters) - 1]
-    else:
-        raise ValueError(
-            "A curve is None (degree chosen), a degree, 'spline', or an astropy model that is "
-            f"linear in its parameters, but got {model!r}."
-        )
-    return [lambda t, n=n: legvander(t, n) for n in degrees], list(degrees)
+        return [(_spline_terms(n), [n + 3]) for n in pieces]
+    if getattr(model, "linear", False) and hasattr(model, "fit_deriv"):
+        n = len(model.parameters)
+        return [(_model_terms(model), [n])]
+    raise ValueError(
+        "A curve is None (degree chosen), a degree, 'spline', or an astropy model that is linear "
+        f"in its parameters, but got {model!r}."
+    )
 
 
 def _spline_terms(pieces):

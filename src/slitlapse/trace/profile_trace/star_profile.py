@@ -67,14 +67,23 @@ def wings_evaluator(beta, step=0.01):
     Returns
     -------
     callable
-        ``wings(rows, center, width)``, shape (n_rows, n_x).
+        ``wings(rows, center, width)`` for consecutive rows, shape (n_rows, n_x).
     """
-    low, high = (profile_evaluator("moffat", 1 / (1 / beta + d)) for d in (-step, step))
+    table = _tabulate_wings(float(np.mean(beta)), step)
 
     def wings(rows, center, width):
-        return (high(rows, center, width)[0] - low(rows, center, width)[0]) / (2 * step)
+        edges = (np.concatenate([rows - 0.5, rows[-1:] + 0.5]) - center) / width
+        return np.diff(_look_up(table, edges)[0], axis=0)
 
     return wings
+
+
+@lru_cache(maxsize=256)
+def _tabulate_wings(beta, step):
+    """Tabulate the derivative of the running integral with respect to 1 / beta."""
+    low, high = (_tabulate("moffat", 1 / (1 / beta + d)) for d in (-step, step))
+    change = [(b - a) / (2 * step) for a, b in zip(low[2:], high[2:], strict=True)]
+    return Table(low.step, low.half, *change)
 
 
 @lru_cache(maxsize=256)
