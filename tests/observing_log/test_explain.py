@@ -76,6 +76,21 @@ def test_levels_that_were_measured_get_panels_of_their_own(log, tmp_path):
     assert sorted(drawn) == [100, 110, 700, 700, 700]
 
 
+def test_one_night_of_several_is_in_view_and_the_others_are_counted(log):
+    log["time"][0] = log["time"][0] - 40 * u.day
+    axes = plot_night(log)
+    low, high = axes[0].get_xlim()
+    assert -0.5 < low < -0.25 < 0.5 < high < 1
+    assert axes[1].get_title(loc="right") == "1 frames of other nights are not in view"
+    assert axes[-1].get_xlabel() == "hours after 2024-03-11 00:00 UTC"
+
+
+def test_no_mark_lies_on_the_edge_of_the_picture(log):
+    low, high = plot_night(log)[0].get_xlim()
+    assert low < -0.55
+    assert high > 0.55
+
+
 def test_axes_of_ones_own_are_drawn_into(log):
     from matplotlib import pyplot as plt
 
@@ -92,7 +107,7 @@ def test_a_log_without_times_cannot_be_drawn(log):
 def test_the_flip_book_holds_each_frame_under_its_log_line(log, tmp_path):
     book = flip_through(log, kinds=["science"])
     assert list(book.titles) == [log_line(row) for row in log[2:]]
-    assert book.frame(0).mean() == 700
+    assert book.frame(0).mean() == 700 * u.adu
     path = flip_through(log).save(tmp_path / "night.gif", dpi=40)
     with Image.open(path) as movie:
         assert movie.n_frames == len(log)

@@ -1,10 +1,13 @@
 """What happened that night? All of it in one picture, and every frame in order."""
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
+import astropy.units as u
 import numpy as np
 from astropy.io import fits
+from astropy.time import Time
 
 from slitlapse.look import FlipBook
 
@@ -69,10 +72,10 @@ def flip_through(table, folder=None, *, extension=0, kinds=None, **kwargs):
 
 
 def _read(path, extension):
-    """Pixels as they are in the file."""
+    """Pixels as they are in the file, in adu."""
     with fits.open(path, memmap=False) as hdus:
         data = np.asarray(hdus[read_header(path, extension=extension).hdu].data)
-    return data.reshape(data.shape[-2:])
+    return u.Quantity(data.reshape(data.shape[-2:]), u.adu, dtype=np.float32)
 
 
 def plot_night(table, axes=None):
@@ -90,56 +93,67 @@ def plot_night(table, axes=None):
     Returns
     -------
     axes : `~numpy.ndarray` of `~matplotlib.axes.Axes`
-        Airmass, exposures, and what else there is.
+        Airmass, exposures, and what else there is. Of a table that spans several nights, the one
+        with the most science frames is in view, and the frames out of view are counted.
 
     Raises
     ------
     ValueError
         If no frame has a time.
     """
-    from matplotlib import pyplot as plt
-
     known = table[~np.asarray(table["time"].mask)]
     if len(known) == 0:
         raise ValueError("No frame of this log has a time: a night cannot be drawn without.")
     levels = [name for name in ("counts_high", "bias_level") if name in table.colnames]
-    if axes is None:
-        size = (8, 2 + 1.6 * (1 + len(levels)))
-        ratios = [2, 1.5] + [1.5] * len(levels)
-        _, axes = plt.subplots(
-            len(ratios), sharex=True, figsize=size, layout="constrained", height_ratios=ratios
-        )
-    axes = np.atleast_1d(axes)
-    start = np.floor(known["time"].mjd.min() + 0.5) - 0.5  # noon before, so that hours count up
-    hours = (known["time"].mjd - start) * 24 - 12
-    half = known["exposure_time"].to_value("h") / 2
-    kinds = [kind for kind in MARKS if kind in known["kind"]]
-    kinds += sorted(set(known["kind"]) - set(MARKS))
+    axes = _new_axes(len(levels)) if axes is None else np.atleast_1d(axes)
+    nights = np.floor(known["time"].mjd + 0.5)  # from noon to noon, UTC
     science = known["kind"] == "science"
+    counted = nights[science] if science.any() else nights
+    night = Counter(counted.tolist()).most_common(1)[0][0]
+    hours = (known["time"].mjd - night) * 24
     for name in np.unique(known["object"][science]):
         rows = science & (known["object"] == name)
         axes[0].plot(hours[rows], known["airmass"][rows], "o-", label=name or "(no name)")
     axes[0].set_ylabel("airmass")
-    axes[0].invert_yaxis()
+    axes[0].invert_yaxis()  # high in the sky is high in the picture
     if science.any():
         axes[0].legend(fontsize="small")
+    kinds = [kind for kind in MARKS if kind in known["kind"]]
+    kinds += sorted(set(known["kind"]) - set(MARKS))
     for number, kind in enumerate(kinds):
         rows = known["kind"] == kind
-        width = np.nan_to_num(2 * half[rows])
-        axes[1].barh(np.full(rows.sum(), number), width, left=hours[rows] - width / 2, alpha=0.5)
-        axes[1].plot(hours[rows], np.full(rows.sum(), number), "|", color="k")
+        width = np.nan_to_num(known["exposure_time"][rows].to_value("h"))
+        level = np.full(rows.sum(), number)
+        axes[1].barh(level, width, left=hours[rows] - width / 2, alpha=0.5)
+        axes[1].plot(hours[rows], level, "|", color="k")
         for ax, name in zip(axes[2:], levels, strict=False):
             ax.plot(hours[rows], known[name][rows].value, MARKS.get(kind, "+"), label=kind)
     axes[1].set_yticks(range(len(kinds)), kinds)
     for ax, name in zip(axes[2:], levels, strict=False):
         ax.set_ylabel(f"{name.replace('_', ' ')} ({known[name].unit})")
-        ax.legend(fontsize="small", ncols=3)
-    axes[-1].set_xlabel(f"hours after {_midnight(start)} 00:00 UTC")
+    if levels:
+        axes[2].legend(fontsize="small", ncols=3)
+    _frame(axes, hours[nights == night], np.sum(nights != night))
+    axes[-1].set_xlabel(f"hours after {Time(night, format='mjd').iso[:10]} 00:00 UTC")
     return axes
 
 
-def _midnight(start):
-    """Date that begins half a day after ``start`` (MJD)."""
-    from astropy.time import Time
+def _new_axes(n_levels):
+    """One panel under the other."""
+    from matplotlib import pyplot as plt
 
-    return Time(start + 0.5, format="mjd").iso[:10]
+    ratios = [2, 1.5] + [1.5] * n_levels
+    size = (8, 2 + 1.6 * (1 + n_levels))
+    return plt.subplots(
+        len(ratios), sharex=True, figsize=size, layout="constrained", height_ratios=ratios
+    )[1]
+
+
+def _frame(axes, hours, n_hidden):
+    """Put one night into view, and say how many frames are not."""
+    room = max(0.03 * np.ptp(hours), 0.1)
+    for ax in axes:
+        ax.set_xlim(hours.min() - room, hours.max() + room)
+    if n_hidden:
+        words = f"{n_hidden} frames of other nights are not in view"
+        axes[1].set_title(words, fontsize="small", loc="right")
