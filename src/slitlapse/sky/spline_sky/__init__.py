@@ -9,9 +9,9 @@ from astropy.utils.exceptions import AstropyUserWarning
 from specreduce.tracing import Trace
 from specutils import Spectrum
 
-from .sky_geometry import SkyGeometry, SplineFit
+from .sky_geometry import IlluminationWarning, SkyGeometry, SplineFit
 
-__all__ = ["SkyGeometry", "SplineFit", "SplineSky", "TiltWarning"]
+__all__ = ["IlluminationWarning", "SkyGeometry", "SplineFit", "SplineSky", "TiltWarning"]
 
 
 class TiltWarning(AstropyUserWarning):
@@ -36,10 +36,8 @@ class SplineSky:
         Pixels that show sky (see `SkyWindows.mask`); by default all.
     exclude : list of (Trace or number, float), optional
         Stars, with the half-width in pixels to leave out around each.
-    knot_spacing : float
-        Distance of knots in effective pixels.
-    spatial_degree : int
-        Degree of the polynomial along the slit.
+    knot_spacing, spatial_degree : float, int
+        As in `SkyGeometry`.
     read_noise : float, `~astropy.units.Quantity` or array, shape (n_y, n_x), optional
         Read noise in the unit of the image, which must then be electron. With it, variances are
         read noise squared plus the modelled sky. Without it, the median variance of each
@@ -78,8 +76,8 @@ class SplineSky:
     __array_ufunc__ = None
 
     def __init__(
-        self, image, tilt=None, *, sky_pixels=None, exclude=(), knot_spacing=1.0,
-        spatial_degree=1, read_noise=None, sensitivity=None, sigma=6.0, maxiters=3,
+        self, image, tilt=None, *, sky_pixels=None, exclude=(), knot_spacing=None,
+        spatial_degree=2, read_noise=None, sensitivity=None, sigma=6.0, maxiters=3,
     ):  # fmt: skip
         self.image = _as_spectrum(image)
         data = self.image.flux.value

@@ -1,0 +1,189 @@
+"""How is a smooth function of one coordinate fitted to a million scattered pixels, fast?"""
+
+import numpy as np
+from scipy.linalg import cho_solve_banded, cholesky_banded
+from scipy.ndimage import minimum_filter1d
+from scipy.sparse import csr_array
+
+__all__ = ["BandedSplines"]
+
+
+class BandedSplines:
+    """
+    Cubic B-splines in a coordinate of every pixel, times polynomials along the rows.
+
+    The design matrix has four times ``n_terms`` entries per pixel, the normal equations a
+    narrow band. What does not depend on the pixel values is made once.
+
+    Parameters
+    ----------
+    coordinate : array, shape (n_rows, n_x)
+        Coordinate of every pixel; NaN where there is none.
+    where : array of bool, shape (n_rows, n_x)
+        Pixels that will be fitted: they say how far the knots reach.
+    spacing : float
+        Distance of knots.
+    degree : int
+        Degree of the Legendre polynomials along the rows.
+    scale : array, shape (n_rows, n_x), optional
+        Factor by which every pixel sees the function.
+
+    Raises
+    ------
+    ValueError
+        If many knot intervals hold no pixel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from slitlapse.sky.spline_sky.sky_geometry.banded_splines import BandedSplines
+    >>> coordinate = np.arange(50.0) + np.linspace(0, 2, 30)[:, np.newaxis]
+    >>> splines = BandedSplines(coordinate, np.ones((30, 50), dtype=bool), 1.0, 0)
+    >>> factor = splines.factorise(np.ones((30, 50)))
+    >>> values = np.sin(coordinate / 5)
+    >>> found = splines.evaluate(splines.solve(factor, splines.moments(values)))
+    >>> bool(np.abs(found - values).max() < 1e-4)
+    True
+    """
+
+    def __init__(self, coordinate, where, spacing, degree, scale=None):
+        self.shape, self.spacing = coordinate.shape, float(spacing)
+        self.n_terms = degree + 1
+        self.along = np.polynomial.legendre.legvander(np.linspace(-1, 1, len(coordinate)), degree)
+        h = self.spacing
+        # where lines are not tilted all pixels share one phase, and the knots must lie on it:
+        # half-way between, a cubic spline cannot tell a zigzag from zero
+        common = np.mean(np.exp(2j * np.pi / h * coordinate[where]))
+        phase = np.angle(common) / (2 * np.pi) if np.abs(common) > 0.5 else 0.0
+        position = np.where(np.isfinite(coordinate), coordinate, -1e9) / h - phase
+        interval = np.floor(position + 1e-9).astype(np.int64)
+        t = np.clip(position - interval, 0.0, 1.0)
+        first, last = interval[where].min(), interval[where].max()
+        inside = (interval >= first) & (interval <= last)
+        self.interval = np.where(inside, interval - first, 0).astype(np.int32)
+        counts = np.bincount(self.interval[where], minlength=last - first + 1)
+        if np.mean(counts[1:-1] == 0) > 0.2:
+            raise ValueError(
+                f"With knots every {h} pixels, {np.sum(counts == 0)} of {counts.size} knot "
+                "intervals hold no sky pixel: the lines are not tilted enough to sample the sky "
+                "that finely. Use knot_spacing=1.0 or more."
+            )
+        # an interval with fewer pixels than terms along the rows is not known
+        self.supported = inside & (counts >= self.n_terms)[self.interval]
+        self.n_knots = counts.size + 3
+        # pixels in the emptiest of the four intervals that a spline covers
+        self.counts = minimum_filter1d(np.pad(counts, (0, 3)), 4, origin=1, mode="constant")
+        self.knots = (first - 1 + np.arange(self.n_knots) + phase) * h  # centres of the splines
+        s = 1.0 - t
+        taps = np.stack([s**3, 4 - 3 * t**2 * (1 + s), 4 - 3 * s**2 * (1 + t), t**3], -1) / 6
+        taps[~inside] = 0.0
+        if scale is not None:
+            taps *= np.where(inside, scale, 0.0)[..., np.newaxis]
+        self.taps = taps
+        rows = np.arange(len(coordinate), dtype=np.int32)[:, np.newaxis, np.newaxis]
+        columns = rows * self.n_knots + self.interval[..., np.newaxis]
+        columns = columns + np.arange(4, dtype=np.int32)
+        pointers = np.arange(coordinate.size + 1, dtype=np.int32) * 4
+        self._matrix = csr_array(
+            (taps.ravel(), columns.ravel(), pointers),
+            shape=(coordinate.size, len(coordinate) * self.n_knots),
+        )
+        self._transpose = self._matrix.T
+
+    def moments(self, values):
+        """Return the right-hand side of the normal equations for weighted ``values``."""
+        along = (self._transpose @ values.ravel()).reshape(-1, self.n_knots)
+        return np.ascontiguousarray((self.along.T @ along).T).ravel()
+
+    def evaluate(self, coefficients):
+        """Return the function in every pixel, array, shape (n_rows, n_x)."""
+        along = self.along @ coefficients.reshape(-1, self.n_terms).T
+        return (self._matrix @ along.ravel()).reshape(self.shape)
+
+    def factorise(self, weights):
+        """Sum the banded normal equations for ``weights`` and return their Cholesky factor."""
+        n_terms, n_knots, n_rows = self.n_terms, self.n_knots, self.shape[0]
+        band = np.zeros((4 * n_terms, n_knots * n_terms))
+        pairs = (self.along[:, :, np.newaxis] * self.along[:, np.newaxis]).reshape(n_rows, -1)
+        cell = (self.interval + np.arange(n_rows)[:, np.newaxis] * n_knots).ravel()
+        for apart in range(4):
+            total = np.zeros(n_rows * n_knots)
+            for m in range(4 - apart):
+                product = weights * self.taps[..., m] * self.taps[..., m + apart]
+                sums = np.bincount(cell, product.ravel(), n_rows * n_knots)
+                total[m:] += sums[: total.size - m]
+            block = (pairs.T @ total.reshape(n_rows, n_knots)).reshape(n_terms, n_terms, n_knots)
+            for k in range(n_terms):
+                for other in range(k if apart == 0 else 0, n_terms):
+                    band[apart * n_terms + other - k, k::n_terms] = block[k, other]
+        # splines that no pixel sees are held at zero; 1e-9 of a weight moves nothing else
+        band[0] += 1e-9 * np.median(band[0, band[0] > 0])
+        return cholesky_banded(band, lower=True, check_finite=False)
+
+    def solve(self, factor, moments):
+        """Return the coefficients, shape (n_knots * n_terms,)."""
+        return cho_solve_banded((factor, True), moments, check_finite=False)
+
+    def whiten(self, factor, coefficients):
+        """Return the product of the transposed factor with coefficients: unit noise each."""
+        result = np.zeros_like(coefficients)
+        for d, diagonal in enumerate(factor):
+            result[: result.size - d] += diagonal[: result.size - d] * coefficients[d:]
+        return result
+
+    def rows_of(self, pixels):
+        """Return entries and coefficient numbers of the design matrix, for flat pixel numbers."""
+        along = self.along[pixels // self.shape[1]]
+        entries = self.taps.reshape(-1, 4)[pixels][:, :, np.newaxis] * along[:, np.newaxis]
+        index = self.interval.ravel()[pixels, np.newaxis] + np.arange(4)
+        index = index[..., np.newaxis] * self.n_terms + np.arange(self.n_terms)
+        return entries.reshape(len(pixels), -1), index.reshape(len(pixels), -1)
+
+    def inverse_band(self, factor, reach=16):
+        """
+        Return the covariance of coefficients up to ``reach`` knots apart.
+
+        Shape (2 reach + 1, n_terms, n_knots, n_terms): entry [reach + d, k, j, l] is that of
+        c[j + d, k] with c[j, l]. The inverse of a banded matrix fades with the distance, so
+        unit vectors far apart are solved for together.
+        """
+        period, knots = 4 * reach, np.arange(self.n_knots)
+        probes = np.zeros((self.n_knots, self.n_terms, period, self.n_terms))
+        for term in range(self.n_terms):
+            probes[knots, term, knots % period, term] = 1.0
+        flat = probes.reshape(self.n_knots * self.n_terms, -1)
+        answer = self.solve(factor, flat).reshape(probes.shape)
+        result = np.zeros((2 * reach + 1, self.n_terms, self.n_knots, self.n_terms))
+        for d in range(-reach, reach + 1):
+            here = knots[max(0, -d) : self.n_knots - max(0, d)]
+            result[reach + d][:, here] = answer[here + d, :, here % period].transpose(1, 0, 2)
+        return result
+
+    def sum_variance(self, weights, inverse_band):
+        """Return the variance per column of the sum of ``weights`` times the function."""
+        n_x, reach = self.shape[1], len(inverse_band) // 2
+        rows = np.flatnonzero(np.any(weights != 0, axis=1))
+        if rows.size == 0:
+            return np.zeros(n_x)
+        weights, interval = weights[rows], self.interval[rows]
+        first = np.min(np.where(weights != 0, interval, self.n_knots), axis=0)
+        first = np.minimum(first, self.n_knots - 4)
+        local = np.clip(interval - first, 0, None)
+        size = int(local.max(where=weights != 0, initial=0)) + 4
+        if size > reach:
+            raise ValueError(
+                f"The lines are tilted by {size - 4} knots within the aperture; "
+                f"{reach - 4} is the most that is supported. Use a narrower aperture."
+            )
+        sums, column = np.zeros((n_x, size, self.n_terms)), np.arange(n_x)
+        for i, row in enumerate(rows):
+            for m in range(4):
+                share = (weights[i] * self.taps[row, :, m])[:, np.newaxis]
+                sums[column, np.minimum(local[i] + m, size - 1)] += share * self.along[row]
+        total = np.zeros(n_x)
+        for a in range(size):
+            for b in range(size):
+                knot = np.minimum(first + b, self.n_knots - 1)
+                block = inverse_band[reach + a - b][:, knot]
+                total += np.einsum("xk,kxl,xl->x", sums[:, a], block, sums[:, b])
+        return total
