@@ -151,8 +151,8 @@ def match_lamps(
         observed, guesses, n_pixels, prior=prior, fwhm=width, start_sigma=start
     )
     named = [
-        (t, s["wavelength"].value, relative_strength(s["strength"], s["ion"]), s["ion"], s["lamp"])
-        for t, s in zip(tables, lists, strict=True)
+        (table, seen.wavelength, seen.spread, seen.flux, seen.ion)
+        for table, seen in zip(tables, match.listed, strict=True)
     ]
     found = identify_lines(named, match.coefficients, n_pixels, fwhm=width, degree=degree)
     solution = WavelengthSolution(

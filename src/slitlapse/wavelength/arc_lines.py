@@ -300,6 +300,22 @@ def _rows_of(p, jacobian, weight, chi2, used, size, scaled):
     return rows
 
 
+def _smooth_width(centre, width, snr, n, fwhm):
+    """Width expected at each line: a robust parabola along the detector (focus changes)."""
+    typical = np.full(len(width), np.median(width) if len(width) else fwhm)
+    good = (width < 2 * fwhm) & (width > 0.5 * fwhm) & (snr > np.median(snr) / 3)
+    for _ in range(4):
+        degree = 2 if good.sum() > 12 else 0
+        if good.sum() < 4:
+            break
+        fit = np.polynomial.Polynomial.fit(centre[good], width[good], degree, domain=[0, n])
+        typical = np.clip(fit(centre), 0.6 * fwhm, 1.6 * fwhm)
+        off = width - typical
+        spread = 1.4826 * np.median(np.abs(off[good])) + 0.02 * fwhm
+        good &= (off < 2.0 * spread) & (off > -3 * spread)  # blends are too broad, never too narrow
+    return typical
+
+
 def _make_table(rows, flux, noise, bad, fwhm, unit, saturation, max_lines, min_snr):
     centre, error, sigma, area, area_error, _, _ = rows.T
     inside = (centre > -0.5) & (centre < flux.size - 0.5) & (area > 0) & (error < fwhm)
@@ -308,11 +324,12 @@ def _make_table(rows, flux, noise, bad, fwhm, unit, saturation, max_lines, min_s
         column[inside] for column in (centre, error, sigma, area, area_error)
     )
     width = sigma * SIGMA_TO_FWHM
-    typical = np.median(width[width < 2 * fwhm]) if (width < 2 * fwhm).any() else fwhm
+    typical = _smooth_width(centre, width, area / area_error, flux.size, fwhm)
     amplitude = area / (np.sqrt(2 * np.pi) * sigma)
     gap = np.abs(centre[:, None] - centre)
-    rival = (amplitude > 0.05 * amplitude[:, None]) & (gap > 0) & (gap < 1.5 * typical)
-    near = np.abs(np.arange(flux.size) - centre[:, None]) <= max(0.5 * typical, 1.0)
+    rival = (amplitude > 0.05 * amplitude[:, None]) & (gap > 0) & (gap < 1.5 * typical[:, None])
+    core = np.maximum(0.5 * typical, 1.0)[:, None]
+    near = np.abs(np.arange(flux.size) - centre[:, None]) <= core
     full = np.zeros(flux.size, bool) if saturation is None else flux >= saturation
     of_flux = unit if unit is not None else u.dimensionless_unscaled
     table = QTable(
@@ -328,7 +345,7 @@ def _make_table(rows, flux, noise, bad, fwhm, unit, saturation, max_lines, min_s
             "edge": (centre < typical) | (centre > flux.size - 1 - typical),
             "narrow": width < 0.6 * typical,
         },
-        meta={"fwhm": float(typical), "n_pixels": int(flux.size)},
+        meta={"fwhm": float(np.median(typical)) if len(typical) else fwhm, "n_pixels": int(flux.size)},
     )
     table["edge"] |= (near & bad).any(axis=1)
     if max_lines is not None and len(table) > max_lines:

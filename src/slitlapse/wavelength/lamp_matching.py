@@ -9,9 +9,11 @@ from numpy.polynomial import legendre
 __all__ = ["ArcLines", "LampMatch", "match_guesses", "relative_strength"]
 
 BEND_PRIOR = (0.04, 0.01, 0.003, 0.001)  # Legendre terms 2 to 5 over half the span, one sigma
+N_BRIGHT, N_LINES = 40, 150  # lines of each arc in the first and in the last comparison
 HOLLOW_CATHODE = {"Fe", "Cu", "Th"}  # their discharge ionises the gas they are filled with
 BRIGHTNESS_SCATTER = 1.2  # natural log of a line's flux over its listed strength, within one ion
 ION_SCATTER = 1.5  # the same, from ion to ion
+BLEND_SHARE = 0.35  # of a blend's spread that its centre may be off by, lamps being different
 ANY_BRIGHTNESS = 0.03  # floor: some lines are as bright as nobody expects
 
 
@@ -25,6 +27,16 @@ class ArcLines(NamedTuple):
     wavelength: np.ndarray  # of the lines listed, angstrom
     strength: np.ndarray  # relative, see `relative_strength`
     ion: np.ndarray
+
+
+class ListedLines(NamedTuple):
+    """A lamp's lines at the resolution of the spectrograph, as plain arrays."""
+
+    wavelength: np.ndarray  # of the peak of each blend, angstrom
+    spread: np.ndarray  # of a blend's members about it, angstrom; zero for a single line
+    strength: np.ndarray  # of all members, on the scale of the brightest one's ion
+    flux: np.ndarray  # expected: the strength times a factor per ion, learned from matches
+    ion: np.ndarray  # of the brightest member
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,14 +53,14 @@ class LampMatch:
         below zero it is chance, above 5 it is not.
     rival : float
         The same for the best relation that differs by more than a line width.
-    sigma : float
-        Scatter (pixels) at which lines were matched at the end.
+    listed : list of `ListedLines`
+        Per arc, the lamp's lines as this spectrograph sees them under this relation.
     """
 
     coefficients: np.ndarray
     evidence: float
     rival: float
-    sigma: float
+    listed: list
 
 
 def match_guesses(arcs, guesses, n_pixels, *, prior, fwhm, start_sigma, n_final=8):
@@ -86,28 +98,41 @@ def match_guesses(arcs, guesses, n_pixels, *, prior, fwhm, start_sigma, n_final=
     """
     if not len(guesses) or not sum(len(arc.pixel) for arc in arcs):
         raise ValueError("There is nothing to match: no guess at the dispersion, or no line.")
-    end_sigma = max(0.25, 0.12 * fwhm)
+    end_sigma = max(0.25, 0.1 * fwhm)
     coarse = max(1.2, 2 * end_sigma)
+    bright = [_brightest(arc, N_BRIGHT) for arc in arcs]  # crowds only confuse while far off
+    arcs = [_brightest(arc, N_LINES) for arc in arcs]
     states = []
     for a0, a1, a2 in guesses:
         start = np.array([a0 + a2 / 3, a1, 2 * a2 / 3, 0, 0, 0])
         ladder = np.geomspace(start_sigma, coarse, 6)
-        states.append(_settle(arcs, start, n_pixels, ladder, prior, fwhm))
+        states.append(_settle(bright, start, n_pixels, ladder, prior, fwhm))
     states.sort(key=lambda state: -state[1])
     final = []
-    for coefficients, _ in states[:n_final]:
+    for coefficients, *_ in states[:n_final]:
+        ladder = np.append(np.geomspace(2 * coarse, coarse, 3), [coarse] * 2)
+        closer = _settle(bright, coefficients, n_pixels, ladder, prior, fwhm, blend=True)[0]
         ladder = np.append(np.geomspace(coarse, end_sigma, 5), [end_sigma] * 3)
-        final.append(_settle(arcs, coefficients, n_pixels, ladder, prior, fwhm))
+        final.append(_settle(arcs, closer, n_pixels, ladder, prior, fwhm, blend=True))
     final.sort(key=lambda state: -state[1])
-    best, evidence = final[0]
+    best, evidence, listed = final[0]
+    learned = [_learned(arc, lines) for arc, lines in zip(arcs, listed, strict=True)]
+    again = _settle(learned, best, n_pixels, [end_sigma] * 4, prior, fwhm, blend=True)
+    best, listed = again[0], again[2]
     v = np.linspace(-0.9, 0.9, 19)
     unit = abs(best[1]) / (0.5 * (n_pixels - 1))
     different = [
         value
-        for other, value in final[1:] + states[n_final:]
+        for other, value, _ in final[1:] + states[n_final:]
         if np.median(np.abs(legendre.legval(v, other - best))) / unit > 1.5 * fwhm
     ]
-    return LampMatch(best, evidence, max(different, default=-np.inf), end_sigma)
+    return LampMatch(best, evidence, max(different, default=-np.inf), listed)
+
+
+def _brightest(arc, n):
+    """The ``n`` brightest lines seen."""
+    keep = np.sort(np.argsort(-arc.flux)[:n])
+    return arc._replace(**{name: getattr(arc, name)[keep] for name in arc._fields[:4]})
 
 
 def relative_strength(strength, ion):
@@ -130,82 +155,104 @@ def relative_strength(strength, ion):
     return result
 
 
-def _settle(arcs, coefficients, n_pixels, ladder, prior, fwhm):
-    """Refine one relation down a ladder of tolerances; give it back with its evidence."""
+def _settle(arcs, coefficients, n_pixels, ladder, prior, fwhm, blend=False):
+    """Refine one relation down a ladder of tolerances: coefficients, evidence, listed lines."""
     half = 0.5 * (n_pixels - 1)
     unit = abs(coefficients[1]) / half  # angstrom per pixel, for this guess
     width = np.array([prior[0] / unit, prior[1] / unit, *(b * half for b in BEND_PRIOR)])
     theta = coefficients / unit
     centre = theta.copy()
     centre[2:] = 0  # bends are believed to be small, middle and span to be as guessed
-    lists = [_nearby(arc, coefficients, half, unit, fwhm) for arc in arcs]
     basis = [legendre.legvander(arc.pixel / half - 1, 5) for arc in arcs]
-    shares = [_share(arc, listed) for arc, listed in zip(arcs, lists, strict=True)]
+    seen = [_as_seen(arc, coefficients, fwhm * unit, blend) for arc in arcs]
+    shares = [_share(arc, listed) for arc, listed in zip(arcs, seen, strict=True)]
     for step, sigma in enumerate(ladder):
         normal, right, support = np.diag(width**-2.0), centre / width**2, 0.0
-        for k, (arc, design, listed) in enumerate(zip(arcs, basis, lists, strict=True)):
-            if not len(listed[0]):
+        for k, (arc, design, listed) in enumerate(zip(arcs, basis, seen, strict=True)):
+            if not len(listed.wavelength):
                 support += np.log(1 - arc.chance).sum()
                 continue
-            spread = np.hypot(sigma, arc.uncertainty)[:, None]
-            offset = listed[0] / unit - (design @ theta)[:, None]
-            bell = np.exp(-0.5 * (offset / spread) ** 2) / (np.sqrt(2 * np.pi) * spread)
+            variance = sigma**2 + arc.uncertainty[:, None] ** 2
+            variance = variance + (BLEND_SHARE * listed.spread / unit) ** 2
+            offset = listed.wavelength / unit - (design @ theta)[:, None]
+            bell = np.exp(-0.5 * offset**2 / variance) / np.sqrt(2 * np.pi * variance)
             hit = arc.chance[:, None] * shares[k] * n_pixels * bell
             total = 1 - arc.chance + hit.sum(axis=1)
             support += np.log(total).sum()
             belong = hit / total[:, None]
             if step % 2:
-                shares[k] = _share(arc, listed, belong)
-            belong = belong / spread**2
+                seen[k] = _rescaled(arc, listed, belong)
+                shares[k] = _share(arc, seen[k])
+            belong = belong / variance
             normal = normal + (design * belong.sum(axis=1)[:, None]).T @ design
-            right = right + design.T @ (belong @ (listed[0] / unit))
+            right = right + design.T @ (belong @ (listed.wavelength / unit))
         occam = -np.log(width).sum() - 0.5 * np.linalg.slogdet(normal)[1]
         penalty = -0.5 * (((theta - centre) / width) ** 2).sum()
         theta = np.linalg.solve(normal, right)
-    return theta * unit, support + occam + penalty
+    return theta * unit, support + occam + penalty, seen
 
 
-def _share(arc, listed, belong=None):
-    """
-    Which listed lines an observed one of this brightness may be: shape (n_seen, n_listed).
-
-    Lines of one ion are as bright as listed times a factor, which is learned from the lines that
-    ``belong``; to begin with the brightest seen are the strongest listed.
-    """
-    _, strength, ion = listed
-    if not len(strength):
-        return np.zeros((len(arc.pixel), 0))
-    seen, known = np.log(arc.flux), np.log(strength)
-    n = max(min(len(seen), len(known)) // 2, 3)
-    common = np.mean(np.sort(seen)[-n:]) - np.mean(np.sort(known)[-int(1.5 * n) :])
-    factor = np.full(len(known), common)
-    if belong is not None:
-        offset = seen[:, None] - known
-        for name in np.unique(ion):
-            of = ion == name
-            weight = belong[:, of].sum() / BRIGHTNESS_SCATTER**2
-            total = (belong[:, of] * offset[:, of]).sum() / BRIGHTNESS_SCATTER**2
-            factor[of] = (total + common / ION_SCATTER**2) / (weight + ION_SCATTER**-2.0)
-    pull = (seen[:, None] - known - factor) / BRIGHTNESS_SCATTER
+def _share(arc, listed):
+    """Which listed lines one of this brightness may be: shape (n_seen, n_listed), rows sum to 1."""
+    pull = (np.log(arc.flux)[:, None] - np.log(listed.flux)) / BRIGHTNESS_SCATTER
     suits = np.exp(-0.5 * pull**2) + ANY_BRIGHTNESS
-    return suits / suits.sum(axis=1, keepdims=True)
+    return suits / np.maximum(suits.sum(axis=1, keepdims=True), 1e-300)
 
 
-def _nearby(arc, coefficients, half, unit, fwhm):
-    """Listed lines that may fall on the detector, blends merged: wavelength, strength, ion."""
+def _rescaled(arc, listed, belong):
+    """Learn how bright each ion is from the lines that belong to it."""
+    offset = np.log(arc.flux)[:, None] - np.log(listed.strength)
+    before = np.log(listed.flux / listed.strength)
+    factor = np.empty(len(before))
+    common = (belong * offset).sum() / max(belong.sum(), 1e-9) if belong.sum() > 3 else before.mean()
+    for name in np.unique(listed.ion):
+        of = listed.ion == name
+        weight = belong[:, of].sum() / BRIGHTNESS_SCATTER**2
+        total = (belong[:, of] * offset[:, of]).sum() / BRIGHTNESS_SCATTER**2
+        factor[of] = (total + common / ION_SCATTER**2) / (weight + ION_SCATTER**-2.0)
+    return listed._replace(flux=listed.strength * np.exp(factor))
+
+
+def _learned(arc, listed):
+    """Put the learned brightness of each ion into the strengths of the whole list."""
+    strength = arc.strength.copy()
+    for name in np.unique(listed.ion):
+        ratio = (listed.flux / listed.strength)[listed.ion == name]
+        strength[arc.ion == name] *= ratio[0]
+    return arc._replace(strength=strength)
+
+
+def _as_seen(arc, coefficients, resolution, blend):
+    """Listed lines that may fall on the detector, blends merged (roughly, or by their peaks)."""
     ends = legendre.legval(np.array([-1.0, 1.0]), coefficients)
     margin = 0.02 * np.ptp(ends)
     inside = (arc.wavelength > ends.min() - margin) & (arc.wavelength < ends.max() + margin)
     wave, strength, ion = arc.wavelength[inside], arc.strength[inside], arc.ion[inside]
-    limit = 3 * len(arc.pixel) + 20
+    limit = min((6 if blend else 3) * len(arc.pixel) + 20, 700)
     if len(wave) > limit:
         strongest = np.sort(np.argsort(-strength)[:limit])
         wave, strength, ion = wave[strongest], strength[strongest], ion[strongest]
-    if not len(wave):
-        return wave, strength, ion
-    new = np.append(0, np.flatnonzero(np.diff(wave) > 0.6 * fwhm * unit) + 1)
-    total = np.add.reduceat(strength, new)
-    mean = np.add.reduceat(strength * wave, new) / total
+    peak = _peaks(wave, strength, resolution / 2.355) if blend else wave
+    gap = (0.15 if blend else 0.6) * resolution
+    order = np.argsort(peak, kind="stable")
+    peak, wave, strength, ion = peak[order], wave[order], strength[order], ion[order]
+    new = np.append(0, np.flatnonzero(np.diff(peak) > gap) + 1)[: len(wave)]
+    total = np.add.reduceat(strength, new) if len(wave) else wave
+    mean = np.add.reduceat(strength * (peak if blend else wave), new) / total if len(wave) else wave
     group = np.repeat(np.arange(len(new)), np.diff(np.append(new, len(wave))))
-    brightest = np.lexsort((strength, group))[np.append(new[1:], len(wave)) - 1]
-    return mean, total, ion[brightest]
+    square = strength * (wave - mean[group]) ** 2
+    spread = np.sqrt(np.add.reduceat(square, new) / total) if len(wave) else wave
+    best = np.lexsort((strength, group))[np.append(new[1:], len(wave)) - 1] if len(wave) else []
+    known, seen = np.log(total), np.log(arc.flux)
+    n = max(min(len(seen), len(known)) // 2, 3)  # to begin with, the brightest are the strongest
+    common = np.sort(seen)[-n:].mean() - np.sort(known)[-int(1.5 * n) :].mean() if len(wave) else 0
+    return ListedLines(mean, spread, total, total * np.exp(common), ion[best])
+
+
+def _peaks(wave, strength, sigma):
+    """Where the blend that each line is part of peaks (mean shift on the smoothed spectrum)."""
+    peak = wave.copy()
+    for _ in range(8):
+        near = strength * np.exp(-0.5 * ((peak[:, None] - wave) / sigma) ** 2)
+        peak = near @ wave / near.sum(axis=1)
+    return peak

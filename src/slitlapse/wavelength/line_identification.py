@@ -11,6 +11,8 @@ __all__ = ["LineIdentification", "identify_lines"]
 
 MAX_DEGREE = 6
 BLEND_SHARE = 0.35  # of a listed blend's spread that its centre may be off by, lamps differing
+BRIGHTNESS_SCATTER = 1.2  # natural log of flux over expected flux
+UNCERTAIN = 3.0  # lines this many times less certain than the middle one are not used
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +46,9 @@ def identify_lines(arcs, coefficients, n_pixels, *, fwhm, degree=None, tolerance
 
     Parameters
     ----------
-    arcs : list of (lines, wavelengths, strengths, ions, lamps)
-        Per arc: the table of ``find_lines``; the lamp's list as arrays (angstrom, relative
-        strength, names).
+    arcs : list of (lines, wavelengths, spreads, fluxes, ions)
+        Per arc: the table of ``find_lines``, and the lamp's lines as this spectrograph sees them:
+        wavelength of each blend, spread of its members (both angstrom), expected flux, ion.
     coefficients : array
         Legendre coefficients of the relation so far (angstrom; detector mapped to -1 ... +1).
     n_pixels : int
@@ -80,6 +82,7 @@ def identify_lines(arcs, coefficients, n_pixels, *, fwhm, degree=None, tolerance
             metadata_conflicts="silent",
         )
         table.sort("pixel")
+        _leave_out_uncertain(table, coefficients, n_pixels)
         matched = np.flatnonzero(table["reason"] == "")
         if len(matched) < 2:
             break
@@ -89,7 +92,7 @@ def identify_lines(arcs, coefficients, n_pixels, *, fwhm, degree=None, tolerance
         unit = np.abs(_slope(coefficients, x)) / (0.5 * (n_pixels - 1))
         degrees = _degrees(len(matched)) if fixed is None else [min(fixed, len(matched) - 1)]
         fits = {d: _robust_fit(x, wave, sigma, unit, d, clip, scatter) for d in degrees}
-        criterion = {d: _criterion(fits, d) for d in degrees}
+        criterion = _criterion(fits, x, wave, sigma, unit)
         degree = min(criterion, key=criterion.get)
         coefficients, covariance, scatter, good = fits[degree]
         tolerance = max(0.35 * fwhm, 6 * scatter, 0.5)
@@ -104,6 +107,18 @@ def identify_lines(arcs, coefficients, n_pixels, *, fwhm, degree=None, tolerance
     return LineIdentification(table, coefficients, covariance, scatter, criterion)
 
 
+def _leave_out_uncertain(table, coefficients, n_pixels):
+    """Do not use lines that add nothing but confusion, as long as enough others remain."""
+    half = 0.5 * (n_pixels - 1)
+    matched = np.flatnonzero(table["reason"] == "")
+    unit = np.abs(_slope(coefficients, table["pixel"].value[matched] / half - 1)) / half
+    sigma = table["uncertainty"].value[matched] / unit
+    if len(matched) < 12:
+        return
+    limit = max(UNCERTAIN * np.median(sigma), np.sort(sigma)[11], 0.05)
+    table["reason"][matched[sigma > limit]] = "too uncertain (faint or blended)"
+
+
 def _slope(coefficients, x):
     return legendre.legval(x, legendre.legder(coefficients)) if len(coefficients) > 1 else 0 * x
 
@@ -114,65 +129,45 @@ def _degrees(n):
 
 
 def _name(arc, coefficients, n_pixels, fwhm, tolerance):
-    """Give every observed line of one arc the nearest listed one, or a reason why not."""
-    lines, wave, strength, ions, lamps = arc
+    """Give every observed line of one arc the listed one that suits best, or a reason why not."""
+    lines, wave, spread, flux, ions = arc
     half = 0.5 * (n_pixels - 1)
     pixel = lines["pixel"].value
     expected = legendre.legval(pixel / half - 1, coefficients)
     unit = np.abs(_slope(coefficients, pixel / half - 1)) / half
-    wave, strength, ions, lamps, spread = _merge(
-        wave, strength, ions, lamps, expected, 0.7 * fwhm * np.median(unit), len(lines)
-    )
-    nearest = np.abs(wave - expected[:, None]).argmin(axis=1) if len(wave) else 0 * pixel
-    nearest = nearest.astype(int)
-    found = wave[nearest] if len(wave) else np.full(len(pixel), np.inf)
-    offset = np.abs(found - expected) / unit
+    if not len(wave):  # an empty list names nothing, yet the lines stay in the table
+        wave, spread, flux, ions = np.array([np.inf]), np.zeros(1), np.ones(1), np.array([""])
+    offset = np.abs(wave - expected[:, None]) / unit[:, None]
+    ratio = np.log(lines["flux"].value[:, None] / flux)
+    misfit = (offset / (0.4 * tolerance)) ** 2 + (ratio / BRIGHTNESS_SCATTER) ** 2
+    best = np.where(offset < tolerance, misfit, np.inf).argmin(axis=1)
+    row = np.arange(len(pixel))
     reason = np.full(len(pixel), "", dtype="U40")
-    reason[offset > tolerance] = "no listed line near"
-    for j in np.unique(nearest[reason == ""]):
-        rivals = np.flatnonzero((nearest == j) & (reason == ""))
-        keep = rivals[np.argmax(lines["flux"][rivals].value * np.exp(-offset[rivals] / fwhm))]
-        reason[rivals[rivals != keep]] = "another line fits better"
+    reason[np.abs(ratio[row, best]) > 4 * BRIGHTNESS_SCATTER] = "brightness does not fit"
+    reason[offset[row, best] > tolerance] = "no listed line near"
+    for j in np.unique(best[reason == ""]):
+        rivals = np.flatnonzero((best == j) & (reason == ""))
+        reason[rivals[rivals != rivals[misfit[rivals, j].argmin()]]] = "another line fits better"
     for flag, text in (("narrow", "too narrow for a line"), ("edge", "cut by the edge")):
         reason[np.asarray(lines[flag])] = text
     extra = 0.12 * fwhm * np.asarray(lines["blended"]) + 0.2 * fwhm * np.asarray(lines["saturated"])
     error = np.hypot(lines["pixel_uncertainty"].value, extra) * unit
     blank = reason == "no listed line near"
-    if not len(wave):
-        ions = lamps = np.array([""])
-        spread, nearest = np.zeros(1), nearest * 0
+    found = np.where(blank, np.nan, wave[best])
+    name = np.where(blank, "", ions[best]).astype("U12")
     return QTable(
         {
-            "lamp": np.where(blank, "", lamps[nearest]).astype("U12"),
-            "ion": np.where(blank, "", ions[nearest]).astype("U12"),
+            "lamp": np.array([ion.split(" ")[0] for ion in name], dtype="U12"),
+            "ion": name,
             "pixel": lines["pixel"],
             "pixel_uncertainty": lines["pixel_uncertainty"],
-            "wavelength": np.where(blank, np.nan, found) * u.AA,
-            "uncertainty": np.hypot(error, BLEND_SHARE * spread[nearest]) * u.AA,
-            "residual": np.where(blank, np.nan, found - expected) * u.AA,
+            "wavelength": found * u.AA,
+            "uncertainty": np.hypot(error, BLEND_SHARE * spread[best]) * u.AA,
+            "residual": (found - expected) * u.AA,
             "used": np.zeros(len(pixel), bool),
             "reason": reason,
         }
     )
-
-
-def _merge(wave, strength, ions, lamps, expected, resolution, n_lines):
-    """The strongest listed lines on the detector, blends merged, with each blend's spread."""
-    inside = (wave > expected.min() - 5 * resolution) & (wave < expected.max() + 5 * resolution)
-    wave, strength, ions, lamps = wave[inside], strength[inside], ions[inside], lamps[inside]
-    limit = 4 * n_lines + 20
-    if len(wave) > limit:
-        keep = np.sort(np.argsort(-strength)[:limit])
-        wave, strength, ions, lamps = wave[keep], strength[keep], ions[keep], lamps[keep]
-    if not len(wave):
-        return wave, strength, ions, lamps, wave
-    new = np.append(0, np.flatnonzero(np.diff(wave) > resolution) + 1)
-    total = np.add.reduceat(strength, new)
-    mean = np.add.reduceat(strength * wave, new) / total
-    group = np.repeat(np.arange(len(new)), np.diff(np.append(new, len(wave))))
-    spread = np.sqrt(np.add.reduceat(strength * (wave - mean[group]) ** 2, new) / total)
-    best = np.lexsort((strength, group))[np.append(new[1:], len(wave)) - 1]
-    return mean, total, ions[best], lamps[best], spread
 
 
 def _robust_fit(x, wave, sigma, unit, degree, clip, scatter):
@@ -199,6 +194,9 @@ def _robust_fit(x, wave, sigma, unit, degree, clip, scatter):
                 break
             good |= back
         scatter = change
+    pull = (residual / total)[good]
+    if free > 8:  # the spread of blends is a guess: what the residuals say counts
+        covariance = covariance * np.clip((pull**2).sum() / free, 0.1, 10)
     return coefficients, covariance, scatter, good
 
 
@@ -212,12 +210,18 @@ def _more_scatter(residual, sigma, unit, free, scatter):
     return 0.5 * scatter + 0.5 * max(target, 1e-3)
 
 
-def _criterion(fits, degree):
-    """Bayesian information criterion, on the lines that the stiffest and the softest both use."""
-    coefficients, _, scatter, good = fits[degree]
-    n, n_out = good.sum(), (~good).sum()
-    # scatter stands for the size of the residuals; every line thrown out costs like a 4 sigma one
-    return n * np.log(scatter**2 + 1e-4) + (degree + 1) * np.log(len(good)) + 6.0 * n_out
+def _criterion(fits, x, wave, sigma, unit):
+    """Bayesian information criterion of every degree, all judged on the same lines and weights."""
+    stiffest = fits[min(fits)]
+    scatter = min(fit[2] for fit in fits.values())
+    total = np.hypot(sigma, max(scatter, 0.02) * unit)
+    common = np.sum([fit[3] for fit in fits.values()], axis=0) > len(fits) / 2
+    result = {}
+    for degree, (coefficients, *_) in fits.items():
+        pull = np.minimum(np.abs(wave - legendre.legval(x, coefficients)) / total, 8)[common]
+        n = max(len(pull), len(stiffest[0]))
+        result[degree] = n * np.log(np.mean(pull**2) + 1e-6) + (degree + 1) * np.log(n)
+    return result
 
 
 def _judge(table, matched, good, coefficients, n_pixels, scatter, clip):
