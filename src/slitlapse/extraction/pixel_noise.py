@@ -119,10 +119,12 @@ class PixelNoise:
         """
         if self.variance is not None:
             return self.variance, 0.0, 0.0
-        constant = self.total(0.0)
-        ripple = (self.sensitivity_uncertainty / self._sensitivity()) ** 2
-        linear = 1 / self._sensitivity() + 2 * np.maximum(self.sky, 0) * ripple
-        return constant, linear, ripple
+        s, sky = self._sensitivity(), np.maximum(self.sky, 0)
+        constant = np.asarray(self.read_noise / s) ** 2 + (sky + np.maximum(self.dark, 0)) / s
+        if np.ndim(self.sensitivity_uncertainty) == 0 and self.sensitivity_uncertainty == 0:
+            return constant, 1 / s, 0.0
+        ripple = (self.sensitivity_uncertainty / s) ** 2
+        return constant + sky**2 * ripple, 1 / s + 2 * sky * ripple, ripple
 
     def cut(self, window):
         """
