@@ -1,5 +1,8 @@
 """One page that opens from disk, and that no text can take over."""
 
+import json
+import shutil
+import subprocess
 from html.parser import HTMLParser
 
 import astropy.units as u
@@ -164,3 +167,43 @@ def test_the_page_is_written_whole_or_not_at_all(tmp_path):
 def test_letters_that_no_file_can_hold_do_not_stop_the_page(tmp_path):
     path = ReportPage("x").add_text("half a letter: \ud800").write(tmp_path / "index.html")
     assert "half a letter: ?" in path.read_text(encoding="utf-8")
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+WATCH = "<script>var failed = []; onerror = (text) => failed.push(text);</script>"
+MOVE = """<script>
+const slider = document.querySelector("input");
+const shown = () => [...document.querySelectorAll(".flip img")].map((image) =>
+  getComputedStyle(image).display !== "none");
+const seen = [shown()];
+slider.value = 2;
+slider.dispatchEvent(new Event("input", {bubbles: true}));
+seen.push(shown());
+document.title = JSON.stringify({seen, failed, text: document.querySelector("output").textContent,
+  broken: [...document.images].filter((image) => image.naturalWidth === 0).length,
+  wide: document.documentElement.scrollWidth > innerWidth});
+</script>"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to open the page with")
+@pytest.mark.parametrize("width", [1366, 390])
+def test_in_a_browser_the_slider_moves_and_no_script_fails(tmp_path, figure, width):
+    book = FlipBook([np.eye(3), 2 * np.eye(3), 3 * np.eye(3)], ["one", "two", NASTY])
+    page = ReportPage(NASTY).add_section("Frames").add_figure(figure, NASTY)
+    page.add_table({f"column {n}": ["x" * 20] for n in range(30)})
+    page.add_flipbook(book.to_png(dpi=20), book.titles)
+    html = page.to_html().replace("<head>", "<head>" + WATCH)
+    (tmp_path / "page.html").write_text(html.replace("</body>", MOVE + "</body>"))
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    command += [f"--window-size={width},800", f"--user-data-dir={tmp_path / 'profile'}"]
+    done = subprocess.run(
+        [*command, f"file://{tmp_path / 'page.html'}"], capture_output=True, text=True, timeout=120
+    )
+    (title,) = Outline(done.stdout).text("title")
+    found = json.loads(title)
+    assert found["seen"] == [[True, False, False], [False, False, True]]
+    assert found["text"] == NASTY
+    assert found["failed"] == []
+    assert found["broken"] == 0
+    assert found["wide"] is False  # wide tables scroll inside their frame

@@ -20,6 +20,7 @@ nav { position: sticky; top: 0; background: #fff; border-bottom: 1px solid #7676
 nav a { margin-right: 1rem; color: #0b3d91; }
 section { scroll-margin-top: 4rem; }
 img { max-width: 100%; height: auto; display: block; }
+[hidden] { display: none !important; }
 figure { margin: 1rem 0; }
 figcaption { color: #333; max-width: 50rem; }
 .scroll { overflow: auto; max-height: 30rem; }

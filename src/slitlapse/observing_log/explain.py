@@ -133,7 +133,9 @@ def plot_night(table, axes=None):
         ax.set_ylabel(f"{name.replace('_', ' ')} ({known[name].unit})")
     if levels:
         axes[2].legend(fontsize="small", ncols=3)
-    _frame(axes, hours[nights == night], np.sum(nights != night))
+    half = np.nan_to_num(known["exposure_time"].to_value("h")) / 2
+    ends = np.concatenate([hours - half, hours + half])[np.tile(nights == night, 2)]
+    _frame(axes, ends, np.sum(nights != night))
     axes[-1].set_xlabel(f"hours after {Time(night, format='mjd').iso[:10]} 00:00 UTC")
     return axes
 
