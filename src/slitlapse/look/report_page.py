@@ -14,7 +14,7 @@ __all__ = ["ReportPage"]
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 70rem;
-       padding: 0 1rem 4rem; color: #111; background: #fff; }
+       padding: 0 1rem 4rem; color: #111; background: #fff; overflow-wrap: anywhere; }
 nav { position: sticky; top: 0; background: #fff; border-bottom: 1px solid #767676;
       padding: .5rem 0; z-index: 1; }
 nav a { margin-right: 1rem; color: #0b3d91; }
