@@ -9,6 +9,8 @@ from scipy.ndimage import gaussian_filter1d
 
 __all__ = ["ProfileShift", "measure_profile_shift"]
 
+MOST_ROUNDS = 20
+
 
 @dataclass(frozen=True)
 class ProfileShift:
@@ -54,20 +56,33 @@ class ProfileShift:
 
 
 def measure_profile_shift(
-    image, trace, *, read_noise=None, mask=None, max_offset=8.0, n_bins=16, stride=None
+    image,
+    trace,
+    *,
+    read_noise=None,
+    variance=None,
+    mask=None,
+    max_offset=8.0,
+    n_bins=16,
+    stride=None,
 ):
     """
     Measure how one exposure of a star differs from the trace of all exposures.
+
+    The offset is found to a pixel with a median cut along the trace, refined on 128 columns by
+    linear steps, and measured on all columns in the last step. Each column has its own flux and
+    sky; pixels hit by something else are left out.
 
     Parameters
     ----------
     image : `~astropy.nddata.NDData` or array-like, shape (n_y, n_x)
         Exposure in electron; the sky may still be in it.
     trace : `ProfileTrace`
-        Shared trace, width and profile of this star.
+        Shared trace, width and profile of this star (and of neighbours in its window).
     read_noise : float or None
-        Noise of an empty pixel, electron; ``None``: from the image's uncertainty, or else from the
-        scatter around the model.
+        Noise of an empty pixel, electron; ``None``: from the scatter beside the star.
+    variance : array-like, shape (n_y, n_x), or None
+        Variance of every pixel from a noise model, used instead.
     mask : array-like of bool, shape (n_y, n_x), or None
         Pixels to leave out, in addition to the image's own mask and to NaN.
     max_offset : float
@@ -86,62 +101,88 @@ def measure_profile_shift(
     ValueError
         Where nothing of the star can be seen.
     """
-    steps = max(trace.shape[0] // 256, 1)
-    offset, factor = _coarse(image, trace, mask, max_offset, steps), 1.0
-    cov = None
-    for every in (steps, steps, steps, stride or 1):
+    if not hasattr(trace, "compare"):
+        raise TypeError(
+            f"A shift is measured against a ProfileTrace, but got {type(trace).__name__}; "
+            "ProfileTrace.from_curves makes one from a trace and a width."
+        )
+    some = slice(None, None, max(trace.shape[0] // 128, 1))
+    columns = slice(None, None, stride)
+    offset, factor = _coarse(image, trace, mask, max_offset, some), 1.0
+    cut = trace.cut_out(image, offset=offset, columns=columns, mask=mask)
+    if variance is not None:
+        variance = trace.cut_out(variance, offset=offset, columns=columns)[0]
+    x = np.arange(trace.shape[0])[columns]
+    width = float(np.median(trace.width))
+    few = slice(None, None, max(x.size // 128, 1))
+    chosen = few
+    for _ in range(MOST_ROUNDS):
         part = trace.compare(
-            image,
+            [a[:, chosen] for a in cut],
             offset,
             factor,
-            columns=slice(None, None, every),
-            read_noise=read_noise,
-            mask=mask,
+            columns=x[chosen],
+            floor=read_noise,
+            variance=None if variance is None else variance[:, chosen],
         )
-        info, gradient = part["info"].sum(axis=0), part["gradient"].sum(axis=0)
-        if not np.linalg.det(info) > 1e-9 * info[0, 0] * info[1, 1]:
-            raise ValueError(
-                "Nothing of the star can be seen near its trace: no pixel with signal is left. "
-                "Check the mask, or that this exposure shows the star at all."
-            )
-        cov = np.linalg.inv(info)
-        width = float(np.median(trace.width)) * factor
-        step = cov @ gradient
-        offset += float(np.clip(step[0], -width, width))
+        step, covariance = _solve(part)
+        offset += float(np.clip(step[0], -width * factor, width * factor))
         factor *= float(np.exp(np.clip(step[1], -0.4, 0.4)))
-    rest = _rest(part, step, n_bins)
-    errors = np.sqrt(np.diag(cov))
+        moved = max(abs(step[0]) / width, abs(step[1]))
+        if chosen is not few and moved < 0.03:
+            break
+        if moved < 0.1:
+            chosen = slice(None)  # near enough for a linear step on all columns
+    else:
+        raise ValueError(
+            f"No offset within {max_offset:g} pixels and no width make this exposure look like its "
+            "trace. Check that it shows the star, or allow a larger max_offset."
+        )
+    errors = np.sqrt(np.diag(covariance))
     return ProfileShift(
-        float(offset), float(errors[0]), factor, float(errors[1]) * factor, rest, part["floor"]
+        float(offset),
+        float(errors[0]),
+        float(factor),
+        float(errors[1] * factor),
+        _rest(part, x, step, n_bins),
+        part["floor"],
     )
 
 
-def _coarse(image, trace, mask, max_offset, every):
+def _solve(part):
+    """Add up all columns and solve for the common step."""
+    info, gradient = part["info"].sum(axis=0), part["gradient"].sum(axis=0)
+    if not np.linalg.det(info) > 1e-9 * info[0, 0] * info[1, 1]:
+        raise ValueError(
+            "Nothing of the star can be seen near its trace: no pixel with signal is left. "
+            "Check the mask, or that this exposure shows the star at all."
+        )
+    covariance = np.linalg.inv(info)
+    return covariance @ gradient, covariance
+
+
+def _coarse(image, trace, mask, max_offset, columns):
     """Find the offset to about a pixel: the peak of the median cut along the trace."""
-    cut, seen, _ = trace.cut_out(
-        image,
-        reach=int(np.ceil(max_offset)) + trace.reach,
-        columns=slice(None, None, every),
-        mask=mask,
-    )
-    cut = np.where(seen, cut, np.nan)
+    reach = int(np.ceil(max_offset + 3 * np.median(trace.width) + 2))
+    cut, seen, _ = trace.cut_out(image, reach, columns=columns, mask=mask)
     usable = seen.mean(axis=0) > 0.5
     if not usable.any():
         raise ValueError(
             "No column has enough good pixels near the trace; check the mask and the trace."
         )
-    cut = cut[:, usable]
-    cut = np.nanmedian(cut - np.nanmedian(cut, axis=0), axis=1)
-    cut = np.nan_to_num(cut)
+    cut = np.where(seen, cut, np.nan)[:, usable]
+    sky = np.nanmedian(cut, axis=0)
+    cut = np.where(np.isfinite(cut), cut - sky, 0.0)
+    groups = np.array_split(cut, 15, axis=1) if cut.shape[1] >= 15 else [cut]
+    cut = np.median([group.mean(axis=1) for group in groups], axis=0)
     smooth = gaussian_filter1d(cut, max(float(np.median(trace.width)), 0.7), mode="nearest")
-    middle = smooth.size // 2
-    near = np.abs(np.arange(smooth.size) - middle) <= max_offset
-    return float(np.argmax(np.where(near, smooth, -np.inf)) - middle)
+    near = np.abs(np.arange(smooth.size) - reach) <= max_offset
+    return float(np.argmax(np.where(near, smooth, -np.inf)) - reach)
 
 
-def _rest(part, step, n_bins):
+def _rest(part, x, step, n_bins):
     """Add up columns in bins: what is left after the common step."""
-    x, info = part["x"], part["info"]
+    info = part["info"]
     gradient = part["gradient"] - info @ step
     starts = np.linspace(0, x.size, min(n_bins, x.size) + 1).astype(int)[:-1]
     info, gradient = (np.add.reduceat(a, starts, axis=0) for a in (info, gradient))

@@ -22,7 +22,7 @@ __all__ = ["ProfileTrace", "StarNotFoundError", "TraceWarning"]
 
 FWHM = np.sqrt(8 * np.log(2))  # of a Gaussian of sigma 1
 FAMILIES = "moffat", "gaussian", "moments"
-COLUMNS_PER_BIN = 16
+COLUMNS_PER_BIN = 16, 64, 256  # the second and third where the star is too faint
 
 
 class TraceWarning(AstropyUserWarning):
@@ -47,16 +47,17 @@ class ProfileTrace(Trace):
     guess : float, array-like of shape (n_x,), `~specreduce.tracing.Trace` or None
         Row of the star at the middle column, or along all columns. ``None``: the brightest.
     bins : int or None
-        Number of bins along the dispersion axis; ``None``: 16 columns in each.
+        Number of bins along the dispersion axis; ``None``: 16 columns in each, or
+        64 or 256 where the star is too faint for that.
     window : float or None
         Pixels on either side of the star that are looked at; ``None``: from its width.
     profile : {"moffat", "gaussian", "moments"}
         Model of the star, or flux-weighted moments within the window.
     beta : float or None
         Exponent of the Moffat profile; ``None``: fitted, one number for the star.
-    trace_model, width_model : int or None
-        Degree of the polynomial through the centres and (log) widths; ``None``: the degree of
-        least Bayesian information criterion (Schwarz 1978), 8 at most.
+    trace_model, width_model : None, int, "spline" or `~astropy.modeling.Model`
+        Curve through the centres and (log) widths; ``None``: from
+        the Bayesian information criterion, 10 at most; ``"spline"``, a degree, or a linear model.
     neighbours : sequence of float
         Rows from this star to others that share its window; they are fitted together.
     read_noise : float or None
@@ -116,25 +117,26 @@ class ProfileTrace(Trace):
             raise ValueError(f"profile must be one of {FAMILIES}, but got {profile!r}.")
         data, good, read_noise = read_image(image, mask, read_noise)
         n_x = data.shape[1]
-        bins = max(n_x // COLUMNS_PER_BIN, 1) if bins is None else int(bins)
-        if not 1 <= bins <= n_x:
+        if bins is not None and not 1 <= bins <= n_x:
             raise ValueError(f"bins must be 1 to {n_x}, the number of columns, but got {bins}.")
+        choices = [max(n_x // n, 1) for n in COLUMNS_PER_BIN] if bins is None else [int(bins)]
         path = _follow(data, good, guess, 15.0 if window is None else window, neighbours)
         width = rough_width(data, good, path)
         self.window = int(np.ceil(_reach(width) if window is None else window))
         shape = np.full(n_x, 1 / (4.0 if beta is None else beta)) if profile == "moffat" else None
         fit_shape = profile == "moffat" and beta is None
-        try:
-            found = measure_star(
-                Model(path, np.full(n_x, width), shape, np.asarray(neighbours, float)),
-                _comparer(data, good, self.window, read_noise, variance, profile, fit_shape),
-                partial(fit_smooth_curve, sigma=sigma),
-                bins=bins,
-                fit_shape=fit_shape,
-                models=(trace_model, width_model, None),
-            )
-        except StarLostError as error:
-            raise StarNotFoundError(str(error)) from error
+        start = Model(path, np.full(n_x, width), shape, np.asarray(neighbours, float))
+        compare = _comparer(data, good, self.window, read_noise, variance, profile, fit_shape)
+        draw, models = partial(fit_smooth_curve, sigma=sigma), (trace_model, width_model, None)
+        for n_bins in choices:  # a star too faint for short bins may be seen in longer ones
+            try:
+                found = measure_star(
+                    start, compare, draw, bins=n_bins, fit_shape=fit_shape, models=models
+                )
+                break
+            except StarLostError as error:
+                if n_bins == choices[-1]:
+                    raise StarNotFoundError(str(error)) from error
         log_width, model = found.width, found.model
         width = replace(log_width, value=model.width, sigma=log_width.sigma * model.width)
         self._set(image, profile, model.beta, found.center, width, model.distances)
@@ -256,9 +258,22 @@ class ProfileTrace(Trace):
             return int(np.ceil(self.window))
         return int(np.ceil(_reach(self.width)))
 
-    def cut_out(self, image, reach=None, *, columns=slice(None), mask=None):
+    def cut_out(self, image, reach=None, *, offset=0.0, columns=slice(None), mask=None):
         """
         Cut the rows around the trace out of an image, moved by whole pixels only.
+
+        Parameters
+        ----------
+        image : `~astropy.nddata.NDData` or array-like, shape (n_y, n_x)
+            Image in electron.
+        reach : int or None
+            Rows on either side; ``None``: `reach`.
+        offset : float
+            Added to the trace.
+        columns : slice
+            Columns to cut out.
+        mask : array-like of bool, shape (n_y, n_x), or None
+            Pixels to leave out, in addition to the image's own mask and to NaN.
 
         Returns
         -------
@@ -266,54 +281,51 @@ class ProfileTrace(Trace):
             Pixels, whether they can be used, and their rows in the image.
         """
         data, good, _ = read_image(image, mask, 0.0)
-        return cut_out(
-            data, good, np.asarray(self.trace), self.reach if reach is None else reach, columns
-        )
+        reach = self.reach if reach is None else int(reach)
+        return cut_out(data, good, np.asarray(self.trace) + offset, reach, columns)
 
     def compare(
-        self,
-        image,
-        offset=0.0,
-        width_factor=1.0,
-        *,
-        columns=slice(None),
-        read_noise=None,
-        variance=None,
-        mask=None,
+        self, cut, offset=0.0, width_factor=1.0, *, columns=slice(None), floor=None, variance=None
     ):
         """
-        Compare an image with this star's model, and say how the model should move.
+        Compare the pixels around the trace with this star's model; say how it should move.
+
+        Parameters
+        ----------
+        cut : tuple
+            What `cut_out` gave for the same ``columns``: data, good, rows.
+        offset, width_factor : float
+            Where the model stands, against the trace and width.
+        columns : slice
+            The columns of ``cut``.
+        floor : float or None
+            Noise of an empty pixel, electron; ``None``: from the scatter beside the star.
+        variance : `~numpy.ndarray`, shape of ``cut``, or None
+            Variance of every pixel, used instead.
 
         Returns
         -------
         dict
-            For every column ``x``: ``gradient`` (n_x, 2) and ``info`` (n_x, 2, 2) of centre and
-            log width (flux and a straight sky are free in each column), ``flux``, ``sky``,
-            ``solvable``, and ``fine`` (n_rows, n_x), the pixels used; ``floor``, the noise of an
-            empty pixel.
+            For every column: ``gradient`` (n_x, 2) and ``info`` (n_x, 2, 2) of centre and log
+            width, the flux and a straight sky being free in each column; ``flux``, ``sky``,
+            ``solvable``; ``fine`` (n_rows, n_x), the pixels used; ``floor``.
         """
-        data, good, read_noise = read_image(image, mask, read_noise)
-        center = np.asarray(self.trace) + offset
-        cut, seen, rows = cut_out(data, good, center, self.reach, columns)
-        if variance is not None:
-            variance = cut_out(variance, good, center, self.reach, columns)[0]
         part = compare_pixels(
-            cut,
-            seen,
-            rows,
-            center[columns],
+            *cut,
+            np.asarray(self.trace)[columns] + offset,
             self.width[columns] * width_factor,
             self._evaluator(columns),
-            floor=read_noise,
+            floor=floor,
             variance=variance,
             neighbours=self.neighbours,
         )
-        return {"x": np.arange(data.shape[1])[columns], **part}
+        part["info"], part["gradient"] = part["info"][:, :2, :2], part["gradient"][:, :2]
+        return part
 
 
 def _reach(width):
     """Give the rows on either side that hold a star and enough sky beside it."""
-    return max(4.5 * float(np.median(width)) + 2, 8)
+    return max(6 * float(np.median(width)) + 3, 8)
 
 
 def _follow(data, good, guess, reach, neighbours):

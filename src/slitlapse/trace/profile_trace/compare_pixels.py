@@ -84,7 +84,8 @@ def compare_pixels(
     dict
         ``info`` (n_x, n_steps, n_steps) and ``gradient`` (n_x, n_steps) of the steps centre, log
         width, distance of each neighbour, shape; ``flux``, ``sky`` and ``flux_variance`` (n_x,);
-        ``solvable`` (n_x,); ``fine`` and ``residual`` (n_rows, n_x); ``chi2`` (n_x,); ``floor``.
+        ``chi2``, ``solvable`` (n_x,); ``fine``, ``weight``, ``residual`` and what ``evaluate``
+        gave as ``profile`` (n_rows, n_x); ``floor``.
     """
     y = (rows - center) / (0.5 * rows.shape[0])
     stars = [evaluate(rows, center + distance, width) for distance in (0.0, *neighbours)]
@@ -122,6 +123,7 @@ def compare_pixels(
         "residual": fit["residual"],
         "weight": fit["weight"],
         "chi2": swept[k, k],
+        "profile": stars[0],
         "floor": floor,
     }
 
@@ -229,10 +231,12 @@ def _find_floor(cut, seen, y, width, parts):
 
 def measure_moments(part, cut, rows, center, width, reach):
     """
-    Say how far flux-weighted moments lie from ``center`` and ``width``.
+    Say how far flux-weighted moments lie from those of a star at ``center`` of this ``width``.
 
-    The sky is a straight line through the rows outside 60 per cent of the window; columns with a
-    missing pixel nearer to the star are left out, because a moment cannot do without it.
+    The moments of a Gaussian seen through the same window are what they are compared with, so that
+    neither pixels nor the ends of the window bias them. The sky is a straight line through the rows
+    outside 60 per cent of the window; columns with a missing pixel nearer to the star are left out,
+    because a moment cannot do without it.
 
     Parameters
     ----------
@@ -251,23 +255,26 @@ def measure_moments(part, cut, rows, center, width, reach):
         As from `compare_pixels`, with moments in place of the slopes of a profile.
     """
     y = rows - center
-    inner = np.clip(0.6 * reach + 0.5 - np.abs(y), 0, 1)
-    outer = (inner == 0) & part["fine"]
+    inner = np.clip(np.minimum(0.6 * reach, 3 * width) + 0.5 - np.abs(y), 0, 1)
+    outer = (np.abs(y) > 0.6 * reach) & (inner == 0) & part["fine"]
     basis = [np.ones_like(y), y]
     swept, solvable = _sweep(_gram(basis, outer * 1.0), 2)
     noise2 = np.where(part["weight"] > 0, 1 / np.where(part["weight"] > 0, part["weight"], 1), 0)
     solvable = solvable & part["solvable"] & (part["fine"] | (inner == 0)).all(axis=0)
     n_x = y.shape[1]
     info, gradient = np.zeros((n_x, 2, 2)), np.zeros((n_x, 2))
-    for k, moment in enumerate((y, (y**2 - width**2 - 1 / 12) / (2 * width**2))):
+    profile, *slopes = part["profile"]
+    for k, moment in enumerate((y, y**2 - width**2)):
         # the sky under the star is read from the outer rows: their share of the sum
         sums = np.array([(inner * moment * b).sum(axis=0) for b in basis])
         share = np.einsum("ijx,jx->ix", swept, sums)
         weight = inner * moment - outer * (share[0] + share[1] * y)
-        total, noise = (weight * cut).sum(axis=0), (weight**2 * noise2).sum(axis=0)
+        excess = (weight * (cut - part["flux"] * profile)).sum(axis=0)
+        by_step = part["flux"] * (weight * slopes[k]).sum(axis=0)
+        noise = (weight**2 * noise2).sum(axis=0)
         precision = solvable / np.where(noise > 0, noise, 1)
-        info[:, k, k] = part["flux"] ** 2 * precision
-        gradient[:, k] = part["flux"] * total * precision
+        info[:, k, k] = by_step**2 * precision
+        gradient[:, k] = by_step * excess * precision
     return info, gradient
 
 

@@ -17,7 +17,7 @@ def follow_star(data, good, guess=None, reach=15.0):
     """
     Walk along a star from the middle of the frame to both ends.
 
-    Columns are added up in bins (64, or fewer where the star is too faint for that); in each bin
+    Columns are added up in bins (64, or 16, 4, 1 where the star is too faint for that); in each bin
     the star is the maximum nearest to where the last few bins point. So the path may bow by
     hundreds of rows, while neighbours and cosmic rays do not catch it.
 
@@ -46,7 +46,7 @@ def follow_star(data, good, guess=None, reach=15.0):
     """
     n_x = data.shape[1]
     brightest = 0.0
-    for n_bins in (64, 16, 4):
+    for n_bins in (64, 16, 4, 1):
         n_bins = min(n_bins, max(n_x // 8, 1))
         snr = _significance(data, good, n_bins)
         x = (np.arange(n_bins) + 0.5) * n_x / n_bins - 0.5
@@ -60,7 +60,7 @@ def follow_star(data, good, guess=None, reach=15.0):
         if start is not None:
             offset = _walk(snr, x, x0, *start, 0.4 * reach)
             seen = np.isfinite(offset)
-            if seen.sum() >= min(4, n_bins):
+            if seen.sum() >= min(4, (n_bins + 1) // 2):
                 return x[seen], offset[seen], base
         near = np.abs(np.arange(data.shape[0])[:, None] - x0).min(axis=1) <= reach
         if near.any():
@@ -68,7 +68,7 @@ def follow_star(data, good, guess=None, reach=15.0):
     where = "" if guess is None else f" within {reach:g} rows of {x0[n_bins // 2]:.1f}"
     raise StarNotFoundError(
         f"No star stands out{where}: the brightest row is {brightest:.1f} sigma above its "
-        f"surroundings, {SEEN:g} in several bins are needed. "
+        f"surroundings, and {SEEN:g} are needed. "
         "Look at find_stars(image), or give another guess."
     )
 

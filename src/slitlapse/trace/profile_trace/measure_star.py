@@ -135,7 +135,7 @@ def _one_round(model, compare, draw_curve, columns, n_bins, fit_shape, models, l
     if usable.sum() < min(3, usable.size):
         raise StarLostError(
             f"Only {usable.sum()} of {usable.size} bins along the spectrum see a star here. "
-            "Check the guess, or look for stars with find_stars(image)."
+            "Check the guess, take fewer bins, or look for stars with find_stars(image)."
         )
     at = bins.x[usable]
     curves = (

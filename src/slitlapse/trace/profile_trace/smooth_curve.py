@@ -1,5 +1,6 @@
 """Which smooth curve goes through these points, outliers left out?"""
 
+from collections import namedtuple
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,8 @@ from scipy.interpolate import BSpline
 from scipy.linalg import solve_triangular
 
 __all__ = ["Curve", "fit_smooth_curve"]
+
+Fit = namedtuple("Fit", "criterion n share inverse reduced sizes belief")
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,10 @@ def fit_smooth_curve(
     at : `~numpy.ndarray`
         Where to evaluate; its first and last value are the ends of the range.
     model : None, int, "spline" or `~astropy.modeling.Model`
-        ``None``: polynomial of the degree with the least Bayesian information criterion (Schwarz
-        1978; the common scale of the errors is taken as unknown). An integer: that degree (a
+        ``None``: polynomial, its degree by the Bayesian information criterion (Schwarz 1978; the
+        common scale of the errors is taken as unknown): the degree of the least criterion, and
+        the others as far as exp(-BIC / 2) believes in them (Hoeting et al. 1999), so that what
+        cannot be decided adds to the error. An integer: that degree (a
         Chebyshev or Legendre series of the same degree is the same curve). ``"spline"``: cubic
         B-spline, the number of equal pieces chosen by the same criterion. A model that is linear in
         its parameters: its terms.
@@ -77,32 +82,33 @@ def fit_smooth_curve(
             _least(matrix[keep], scaled[keep], sizes, caution)
             for matrix, (_, sizes) in zip(matrices, families, strict=True)
         ]
-        k = int(np.argmin([fit[0] for fit in fits]))
-        _, n, coef, reduced, inverse = fits[k]
-        z = matrices[k][:, :n] @ coef - scaled
+        k = int(np.argmin([fit.criterion for fit in fits]))
+        fit = fits[k]
+        z = matrices[k][:, : fit.n] @ (fit.inverse[: fit.n, : fit.n] @ fit.share[: fit.n]) - scaled
         spread = max(1.4826 * np.median(np.abs(z[keep])), 1.0)
         closer = np.abs(z) < sigma * spread
-        if np.array_equal(closer, keep) or closer.sum() <= n + 1:
+        if np.array_equal(closer, keep) or closer.sum() <= fit.n + 1:
             break
         keep = closer
     near = 1.5 * np.median(np.diff(np.sort(x[keep]))) if keep.sum() > 1 else 0.0
     inside = np.clip(at, x[keep].min() - near, x[keep].max() + near)
-    terms = families[k][0]
-    rows = terms(2 * (inside - span[0]) / span[1] - 1)[:, :n]
+    terms, n_terms = families[k][0], len(fit.inverse)
+    rows = terms(2 * (inside - span[0]) / span[1] - 1)[:, :n_terms]
     beyond = inside != at
     if beyond.any() and not level_ends:
         step = np.sign(inside - at)[beyond]
-        ahead = terms(2 * (inside[beyond] + step - span[0]) / span[1] - 1)[:, :n]
+        ahead = terms(2 * (inside[beyond] + step - span[0]) / span[1] - 1)[:, :n_terms]
         rows[beyond] += (rows[beyond] - ahead) * np.abs(at - inside)[beyond, None]
-    error = np.sqrt(((rows @ inverse) ** 2).sum(axis=1) * max(reduced, 1.0))
-    return Curve(rows @ coef, error, int(n) - 1, keep, reduced)
+    value, error = _average(rows @ fit.inverse, fit)
+    return Curve(value, error, int(fit.n) - 1, keep, fit.reduced)
 
 
 def _least(matrix, values, sizes, caution):
     """
     Fit the first columns of a matrix, as many (of ``sizes``) as the criterion says.
 
-    One triangular decomposition holds the fits with any number of columns.
+    One triangular decomposition holds the fits with any number of columns: in its terms the
+    coefficients (``share``) do not depend on each other.
     """
     r = np.linalg.cholesky(matrix.T @ matrix + 1e-13 * np.eye(matrix.shape[1])).T
     share = solve_triangular(r, matrix.T @ values, trans="T")
@@ -111,9 +117,21 @@ def _least(matrix, values, sizes, caution):
     bic = values.size * np.log(left[sizes - 1] / values.size) + sizes * np.log(values.size)
     best = np.argmax(bic <= bic.min() + caution)  # the shortest that is not clearly worse
     n = sizes[best]
-    inverse = solve_triangular(r[:n, :n], np.eye(n))
+    belief = np.exp(-0.5 * np.maximum(bic - bic[best], 0)) if caution == 0 else 1.0 * (sizes == n)
+    inverse = solve_triangular(r, np.eye(len(r)))[: sizes[-1], : sizes[-1]]
     reduced = left[n - 1] / max(values.size - n, 1)
-    return bic[best], n, inverse @ share[:n], reduced, inverse
+    return Fit(bic[best], n, share[: sizes[-1]], inverse, reduced, sizes, belief / belief.sum())
+
+
+def _average(basis, fit):
+    """Average the fits of all sizes as far as they are believed; their differences are an error."""
+    inside = np.arange(basis.shape[1]) < fit.sizes[:, None]  # which terms a size has
+    value = basis @ (fit.belief @ inside * fit.share)
+    variance = max(fit.reduced, 1.0) * basis**2 @ (fit.belief @ inside)
+    for belief, terms in zip(fit.belief, inside, strict=True):
+        if belief > 1e-4:
+            variance += belief * (basis @ (terms * fit.share) - value) ** 2
+    return value, np.sqrt(variance)
 
 
 def _families(model, top, n_points):
