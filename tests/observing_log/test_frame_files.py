@@ -187,6 +187,29 @@ def test_a_folder_without_frames_is_one_clear_error(tmp_path):
         read_headers(tmp_path)
 
 
+@pytest.mark.parametrize("ending", [".fits", ".fits.gz", ".fits.fz"])
+def test_a_damaged_file_is_either_read_or_named_whatever_is_broken(tmp_path, ending):
+    rng = np.random.default_rng(5)
+    image = rng.integers(0, 1000, (20, 30)).astype(np.int16)
+    path = tmp_path / f"x{ending}"
+    if ending == ".fits.fz":
+        fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(image)]).writeto(path)
+    else:
+        fits.PrimaryHDU(image, fits.Header({"OBJECT": "star"})).writeto(path)
+    whole = np.frombuffer(path.read_bytes(), np.uint8)
+    for _ in range(150):
+        broken = whole.copy()
+        where = rng.integers(0, rng.choice([400, len(whole)]), rng.choice([1, 5, 50]))
+        broken[where] = rng.integers(0, 256, len(where))
+        path.write_bytes(broken[: rng.integers(1, 2 * len(whole))].tobytes())
+        try:
+            header = read_header(path)
+        except OSError as error:
+            assert str(error)
+        else:
+            assert min(header.shape) > 0
+
+
 def test_every_real_frame_is_read(real_data):
     shapes = {
         "lick_kast_blue_2015": {(350, 2112): 9},

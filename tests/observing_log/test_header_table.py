@@ -352,3 +352,49 @@ def test_files_of_several_folders_are_named_from_where_they_meet(tmp_path):
     assert sorted(table["filename"]) == ["one/a.fits", "two/a.fits"]
     assert table.meta["folder"] == str(tmp_path)
     assert list(table["kind"]) == ["flat", "flat"]
+
+
+@pytest.mark.parametrize("exposure", [-5, 1e30, "long", float("nan"), True])
+def test_an_exposure_time_that_cannot_be_is_unknown(exposure):
+    cards = {**CARDS, "EXPTIME": "nan" if exposure != exposure else exposure}
+    if exposure is True:  # a switch is no duration, but T counts as one in FITS readers: 1 s
+        assert one(cards)["exposure_time"] == 1 * u.s
+        return
+    with pytest.warns(HeaderWarning):
+        row = one(cards)
+    assert np.isnan(row["exposure_time"])
+    assert row["time"].mask
+
+
+def nonsense(rng):
+    """Return a value that a broken header may hold."""
+    numbers = rng.integers(-99, 99, 6)
+    return [
+        int(rng.integers(-(10**9), 10**9)),
+        float(rng.normal() * 10.0 ** rng.integers(-30, 30)),
+        float(rng.uniform(40000, 70000)),
+        bool(rng.integers(2)),
+        *("", " ", "UNKNOWN", "nan", "inf", "on", "T", "[", "2018-01-01", "2018-01-01T", "x" * 60),
+        "20{:02d}-{:02d}-{:02d}T{:02d}:{:02d}:{:02d}".format(*np.abs(numbers)),
+        "{}:{}:{}".format(*numbers[:3]),
+        "{}/{}/{}".format(*numbers[:3]),
+        "".join(chr(each) for each in rng.integers(32, 127, 20)),
+        fits.card.Undefined(),
+    ][rng.integers(20)]
+
+
+def test_no_header_however_broken_stops_the_log():
+    rng = np.random.default_rng(7)
+    rules = {**RULES, "airmass": "AIRMASS", "time": ["DATE-OBS", "MJD"], "time_end": "DATE-END"}
+    frames = {"arc": {"LAMP": "?n*"}, "bias": [{"EXPTIME": 0}, {"OBJECT": "[a-z]*"}]}
+    keywords = [*("DATE-OBS", "MJD", "DATE-END", "EXPTIME", "OBJECT", "RA", "DEC", "AIRMASS")]
+    keywords += ["LAMP", "TIMESYS"]
+    for _ in range(600):
+        cards = fits.Header({key: nonsense(rng) for key in rng.permutation(keywords)[:7]})
+        read = [Read(Path("a.fits"), cards)] * 2
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", HeaderWarning)
+            table = tabulate_headers(read, header=rules, frames=frames)
+        exposure = table["exposure_time"][0]
+        assert np.isnan(exposure) or 0 <= exposure.value < 1e6
+        assert table["time"].mask[0] or 1850 < table["time"][0].jyear < 2150

@@ -36,6 +36,7 @@ FRAMES = {
 LAMPS = {"keyword": "LAMP"}
 NOT_COLUMNS = {*HEADER, "time_is", "time_end", "ra_unit"}
 PARTS = {"start": 0.5, "middle": 0.0, "end": -0.5}  # of the exposure time, from card to middle
+LONGEST = 1e6  # seconds; longer or negative exposure times are nonsense
 PACKED = (".gz", ".fz", ".bz2")
 
 
@@ -212,14 +213,17 @@ def _measure(cards, rules):
         return _look_up(cards, rules[name]) if name in rules else None
 
     exposure = _number(get("exposure_time"))
+    exposure = exposure if 0 <= exposure < LONGEST else np.nan
     time, end = (_moment(cards, rules.get(name)) for name in ("time", "time_end"))
     if time is not None and end is not None:
-        exposure = (end - time).to_value(u.s) if np.isnan(exposure) else exposure
-        time = time + (end - time) / 2
+        duration = (end - time).to_value(u.s)
+        time = time + (end - time) / 2 if 0 <= duration < LONGEST else None
+        exposure = duration if np.isnan(exposure) and time is not None else exposure
     elif time is not None:
         shift = PARTS[rules.get("time_is", "start")]
         if shift:
-            time = time + TimeDelta(shift * exposure, format="sec") if exposure >= 0 else None
+            known = np.isfinite(exposure)
+            time = time + TimeDelta(shift * exposure, format="sec") if known else None
     row = {
         "time": time,
         "exposure_time": exposure,
@@ -265,21 +269,22 @@ def _moment(cards, rule):
     else:
         texts = [_card(cards, keyword) for keyword in ([rule] if isinstance(rule, str) else rule)]
     times = (_parse_time(text, scale) for text in texts)
-    return next((time.utc for time in times if time is not None), None)
+    return next((time for time in times if time is not None), None)
 
 
 def _parse_time(value, scale):
-    """Read a time stamp or an (M)JD; a date without a clock is no time."""
+    """Read a time stamp or an (M)JD, as UTC; a date without a clock is no time."""
     number = _number(value)
-    if np.isfinite(number):
-        name = "jd" if number > 2400000 else "mjd"
-        return Time(number, format=name, scale=scale) if number > 10000 else None
     date, _, clock = str(value).strip().removesuffix("Z").replace(" ", "T", 1).partition("T")
     if "/" in date:  # the form of the last century, DD/MM/YY, or slashes instead of dashes
         parts = date.split("/")
         date = "-".join(parts if len(parts[0]) == 4 else [f"19{parts[-1]}"[-4:], *parts[-2::-1]])
     try:
-        return Time(f"{date}T{clock.strip()}", format="isot", scale=scale) if ":" in clock else None
+        for name, start in (("mjd", 10000), ("jd", 2410000)):  # 1886 to 2132
+            if start <= number < start + 90000:
+                return Time(number, format=name, scale=scale).utc
+        text = f"{date}T{clock.strip()}"
+        return Time(text, format="isot", scale=scale).utc if ":" in clock else None
     except ValueError:
         return None
 
