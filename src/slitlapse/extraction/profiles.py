@@ -1,9 +1,11 @@
 """How is a star's light spread over the rows? Profiles integrated over pixels."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from scipy.special import betainc, ndtr
+from scipy.interpolate import PchipInterpolator
+from scipy.special import ndtr, stdtr
 
 __all__ = ["EmpiricalProfile", "gaussian_profile", "model_profile", "moffat_profile"]
 
@@ -53,14 +55,9 @@ def moffat_profile(rows, centre, width, beta=3.0):
     if not beta > 0.5:
         raise ValueError(f"A Moffat star of exponent beta={beta} has endless light: give > 0.5.")
     scale = np.asarray(width) * FWHM / (2 * np.sqrt(2 ** (1 / beta) - 1))
-    start = (rows - centre - 0.5) / scale
-
-    def cumulative(t):
-        # Student's t with 2 beta - 1 degrees of freedom, from the near tail: no cancellation
-        tail = 0.5 * betainc(beta - 0.5, 0.5, 1 / (1 + t * t))
-        return np.where(t < 0, tail, 1 - tail)
-
-    return cumulative(start + 1 / scale) - cumulative(start)
+    freedom = 2 * beta - 1  # the curve is Student's t distribution in another scale
+    start = np.sqrt(freedom) * (rows - centre - 0.5) / scale
+    return stdtr(freedom, start + np.sqrt(freedom) / scale) - stdtr(freedom, start)
 
 
 def model_profile(model, rows, centre, width, n_sub=7):
@@ -122,8 +119,8 @@ class EmpiricalProfile:
         Build a profile from sky-subtracted cut-outs of one or many exposures.
 
         Every edge between two pixels tells the fraction of the light below it; edges of all
-        columns and exposures fall at different offsets, and their medians draw the curve at
-        sub-pixel level. Nothing is resampled.
+        columns and exposures fall at different offsets, and together draw the curve at sub-pixel
+        level. Nothing is resampled.
 
         Parameters
         ----------
@@ -142,51 +139,65 @@ class EmpiricalProfile:
         -------
         `EmpiricalProfile`
         """
-        offsets, fractions, weights = [], [], []
         masks = [None] * len(data) if masks is None else masks
-        for image, row, centre, width, mask in zip(data, rows, centres, widths, masks, strict=True):
-            total = image.sum(axis=0)
-            good = np.isfinite(total) & (total > 0)
-            good &= True if mask is None else ~mask.any(axis=0)
-            edge = (row + 0.5 - centre) / width
-            below = np.cumsum(image, axis=0) / np.where(good, total, 1)
-            edge, below = np.broadcast_arrays(edge, below)
-            offsets.append(edge[:, good].ravel())
-            fractions.append(below[:, good].ravel())
-            weights.append(np.broadcast_to(total[good], edge[:, good].shape).ravel())
-        offsets, fractions, weights = map(np.concatenate, (offsets, fractions, weights))
+        parts = [
+            _fractions(*exposure)
+            for exposure in zip(data, rows, centres, widths, masks, strict=True)
+        ]
+        edge, below, total = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
         grid = np.arange(-reach, reach + step / 2, step)
-        curve = _local_lines(offsets, fractions, weights, grid, step)
+        for _ in range(3):  # columns with hits stand out from the curve they helped to draw
+            weights = np.broadcast_to(total, edge.shape)
+            curve = _local_parabolas(edge.ravel(), below.ravel(), weights.ravel(), grid, step)
+            misfit = np.abs(below - np.interp(edge, grid, curve)).max(axis=0) * np.sqrt(total)
+            keep = misfit <= 3 * np.median(misfit)
+            edge, below, total = edge[:, keep], below[:, keep], total[keep]
         curve = np.maximum.accumulate(np.clip(curve, 0, 1))
         return cls(grid, (curve - curve[0]) / (curve[-1] - curve[0]))
 
+    @cached_property
+    def _cubics(self):
+        """Monotone cubic between each two offsets, highest power first, shape (4, n - 1)."""
+        return PchipInterpolator(self.offset, self.cumulative).c
+
     def __call__(self, rows, centre, width):
         """Integrate over pixels; arguments and result as in `gaussian_profile`."""
-        from scipy.interpolate import PchipInterpolator
+        rows = np.broadcast_to(rows, (len(rows), np.size(centre)))
+        edges = np.concatenate([rows - 0.5, rows[-1:] + 0.5])  # the rows follow one another
+        edges = np.clip((edges - centre) / width, self.offset[0], self.offset[-1])
+        step = self.offset[1] - self.offset[0]
+        index = ((edges - self.offset[0]) / step).astype(int)
+        index = np.minimum(index, len(self.offset) - 2)
+        t = edges - self.offset[index]
+        cubic, square, slope, level = self._cubics
+        below = ((cubic[index] * t + square[index]) * t + slope[index]) * t + level[index]
+        return np.diff(below, axis=0)
 
-        curve = PchipInterpolator(self.offset, self.cumulative)
-        low, high = self.offset[0], self.offset[-1]
-        start = (rows - centre - 0.5) / width
-        stop = start + 1 / np.asarray(width)
-        return curve(np.clip(stop, low, high)) - curve(np.clip(start, low, high))
+
+def _fractions(image, row, centre, width, mask):
+    """Offset of the upper edge of each pixel, fraction of the light below it, and the light."""
+    total = image.sum(axis=0)
+    good = np.isfinite(total) & (total > 0)
+    good &= True if mask is None else ~mask.any(axis=0)
+    edge = np.broadcast_to((row + 0.5 - centre) / width, image.shape)[:, good]
+    return edge, np.cumsum(image[:, good], axis=0) / total[good], total[good]
 
 
-def _local_lines(x, y, weights, grid, step):
-    """Fit a weighted straight line to the points nearest to each grid point."""
+def _local_parabolas(x, y, weights, grid, step):
+    """Fit a weighted parabola to the points nearest to each grid point; return its value there."""
     index = np.rint((x - grid[0]) / step).astype(int)
-    curve = np.full(grid.size, np.nan)
     inside = (index >= 0) & (index < grid.size)
     index, x, y, weights = index[inside], x[inside], y[inside], weights[inside]
-    t = x - grid[index]
-    sums = [
-        np.bincount(index, weights * value, minlength=grid.size)
-        for value in (np.ones_like(t), t, t * t, y, t * y)
-    ]
-    s0, s1, s2, sy, sty = sums
-    determinant = s0 * s2 - s1**2
-    solved = determinant > 1e-12 * np.maximum(s0 * s2, 1e-300)
-    curve[solved] = ((s2 * sy - s1 * sty) / np.where(solved, determinant, 1))[solved]
-    few = ~solved & (s0 > 0)
-    curve[few] = (sy / np.where(s0 > 0, s0, 1))[few]
-    known = np.isfinite(curve)
-    return np.interp(grid, grid[known], curve[known])
+    t = (x - grid[index]) / step
+
+    def binned(values):
+        return np.bincount(index, weights * values, minlength=grid.size)
+
+    powers = [binned(t**power) for power in range(5)]
+    normal = np.array([[powers[i + j] for j in range(3)] for i in range(3)]).transpose(2, 0, 1)
+    right = np.array([binned(y * t**power) for power in range(3)]).T
+    known = powers[0] > 0
+    # where a bin holds too few points for a parabola, the ridge turns it into their mean
+    ridge = 1e-6 * powers[0][known, None, None] * np.diag([0.0, 1.0, 1.0])
+    curve = np.linalg.solve(normal[known] + ridge, right[known][..., None])[:, 0, 0]
+    return np.interp(grid, grid[known], curve)

@@ -47,7 +47,7 @@ class Columns:
         """Keep some columns only, as copies (or all as they are)."""
         if x.size == self.data.shape[1]:
             return self
-        terms = [term[:, x] if term.ndim else term for term in self.terms]
+        terms = [term[:, x] if np.ndim(term) else term for term in self.terms]
         return Columns(self.data[:, x], self.design[:, :, x], terms, self.good[:, x], self.n_star)
 
     def light(self, flux):
