@@ -180,7 +180,7 @@ def read_header(path, *, extension=0):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            with fits.open(path) as hdus:
+            with open(path, "rb") as file, fits.open(file) as hdus:  # closed even if it is broken
                 images = [n for n, hdu in enumerate(hdus) if _shape(hdu) is not None]
                 whole = all(_is_whole(hdu) for hdu in hdus)
                 named = [n for n in images if wanted in (n, hdus[n].name)]
