@@ -101,3 +101,14 @@ def test_other_files_are_refused(series, tmp_path):
         SpectralTimeSeries.read(path)
     with pytest.raises(FileNotFoundError):
         SpectralTimeSeries.read(tmp_path / "none.fits")
+
+
+def test_the_same_series_gives_the_same_bytes_with_a_checksum(series, tmp_path):
+    first, second = tmp_path / "1.fits", tmp_path / "2.fits"
+    series.write(first)
+    series.write(second)
+    assert first.read_bytes() == second.read_bytes()
+    with fits.open(first, checksum=True) as hdus:  # a wrong checksum warns, and that is an error
+        assert all("CHECKSUM" in hdu.header for hdu in hdus)
+        for hdu in hdus:
+            assert hdu.data is None or hdu.data.size

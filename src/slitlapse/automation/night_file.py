@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
+from astropy.coordinates import SkyCoord
+
 from slitlapse.automation.night_schema import NightFileError, check_night
 from slitlapse.automation.times import parse_target
 from slitlapse.instruments import Instrument, load_instrument
@@ -54,7 +56,7 @@ class Night:
     instrument: Instrument
     output: Path
     object: str | None = None
-    target: object | None = None
+    target: SkyCoord | None = None
     stars: dict = field(default_factory=dict)
     frames: dict = field(default_factory=dict)
     lamps: dict = field(default_factory=dict)

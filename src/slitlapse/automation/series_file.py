@@ -65,15 +65,10 @@ def write(series, path, overwrite=False):
     """
     if Path(path).exists() and not overwrite:
         raise FileExistsError(f"{path} exists; say overwrite=True to replace it")
-    write_atomically(path, to_hdus(series).writeto_path)
-
-
-class _HDUs(fits.HDUList):
-    """An HDU list with a writer of one argument."""
-
-    def writeto_path(self, path):
-        """Write everything to ``path``, replacing it."""
-        self.writeto(path, overwrite=True, checksum=True)
+    hdus = to_hdus(series)
+    for hdu in hdus:
+        hdu.add_checksum(when="whole HDU")  # by default it says when, and no two files are alike
+    write_atomically(path, lambda name: hdus.writeto(name, overwrite=True))
 
 
 def to_hdus(series):
@@ -83,7 +78,7 @@ def to_hdus(series):
     primary.header["CONTENT"] = (FORMAT, "what it holds")
     for line in describe(series):
         primary.header.add_comment(line)
-    hdus = _HDUs([primary])
+    hdus = fits.HDUList([primary])
     for name, value in series.fluxlike.items():
         image = fits.ImageHDU(np.asarray(value.value), name=name.upper())
         image.header["KEY"] = (name, "key in .fluxlike")

@@ -1,0 +1,245 @@
+"""Put the exposures of a night together: one series per star."""
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.table import QTable
+from astropy.time import Time
+
+from slitlapse import __version__
+from slitlapse.automation.series import SpectralTimeSeries
+from slitlapse.automation.store import file_checksum
+from slitlapse.automation.times import barycentric_times, pointing_table
+from slitlapse.wavelength import measure_shift, telluric_mask
+
+__all__ = ["assemble_series", "series_filename"]
+
+FWHM = np.sqrt(8 * np.log(2))
+PARTS = ("star", "sky", "read", "dark", "flat", "skyfit")
+MOST_LOST = 0.5  # of the light in the aperture; beyond it the profile cannot make up for it
+REASONS = {
+    1: "no good pixel in the aperture",
+    2: "more than half of the light in the aperture fell on bad pixels",
+    4: "a pixel in the aperture is saturated",
+}
+
+
+def series_filename(name, taken):
+    """File name of a star: its own name, with what file systems dislike replaced."""
+    safe = "".join(c if c.isalnum() or c in "-_+." else "_" for c in name).strip(".") or "star"
+    clash = [other for other in taken if other != name and series_filename(other, ()) == safe]
+    return f"{safe}{len(clash) + 1 if clash else ''}.fits"
+
+
+def assemble_series(name, night, chosen, calibration, plans, exposures, wavelengths, notes):
+    """
+    Put what was measured of one star into one series.
+
+    Parameters
+    ----------
+    name : str
+        Of the star.
+    night : Night
+    chosen : ChosenFrames
+    calibration : Calibration
+    plans : dict of str to ExposurePlan
+        By file name.
+    exposures : list of dict
+        What `~slitlapse.automation.exposure.measure_exposure` gave, in order of time.
+    wavelengths : StarWavelengths or None
+        Without it the wavelengths are pixel numbers.
+    notes : sequence of str
+
+    Returns
+    -------
+    SpectralTimeSeries
+    """
+    table = chosen["science"]
+    plan = plans[str(table["filename"][0])]
+
+    def stack(key):
+        return np.stack([each[f"{name}/{key}"] for each in exposures], axis=-1)
+
+    fluxlike, reasons = _fluxlike(stack, plan.widths, night.extraction_method)
+    mask = reasons != 0
+    time, reference = _times(night, table)
+    wavelike = _wavelike(wavelengths, fluxlike["flux"].shape[0])
+    timelike = QTable({"time": time})
+    timelike["exposure_time"] = table["exposure_time"]
+    _add_pointing(timelike, night, table)
+    scalars = {"spatial_shift": u.pix, "spatial_shift_uncertainty": u.pix, "bias_level": u.adu}
+    for key, unit in scalars.items():
+        timelike[key] = stack(key) * unit
+    _add_wavelength_shift(timelike, fluxlike, mask, wavelike)
+    timelike["seeing"] = FWHM * np.median(stack("width_used"), axis=0) * u.pix
+    timelike["sky_level"] = np.nanmedian(stack("sky_level"), axis=0) * u.electron
+    timelike["n_hit"] = stack("n_hit").sum(axis=0)
+    timelike["filename"] = [str(each) for each in table["filename"]]
+    if wavelengths is not None and len(wavelengths.solutions) > 1:
+        each = [wavelengths.wavelength_at(moment) for moment in table["time"]]
+        fluxlike["wavelength"] = u.Quantity(each).T
+    fluxlike["reasons"] = u.Quantity(reasons.astype(np.int16))
+    metadata = _metadata(name, night, chosen, calibration, plan, wavelengths, reference, notes)
+    return SpectralTimeSeries(wavelike, timelike, fluxlike, mask, metadata)
+
+
+def _fluxlike(stack, widths, method):
+    """Flux, its errors and what describes it; and why samples are bad (bits of `REASONS`)."""
+    boxcar = stack("flux_boxcar")  # (n_width, n_x, n_time)
+    head = len(widths) // 2
+    optimal = method == "optimal"
+    variances = {
+        part: stack(f"optimal_{part}") if optimal else stack(f"boxcar_{part}")[head]
+        for part in PARTS
+    }
+    total = sum(variances.values())
+    other = sum(stack(f"boxcar_{part}")[head] if optimal else stack(f"optimal_{part}")
+                for part in PARTS)  # fmt: skip
+    flux = stack("flux_optimal") if optimal else boxcar[head]
+    lost = stack("bad_fraction_optimal") if optimal else stack("bad_fraction")[head]
+    second = "boxcar" if optimal else "optimal"
+    fluxlike = {
+        "flux": flux * u.electron,
+        "uncertainty": np.sqrt(total) * u.electron,
+        "sky": stack("sky_level") * widths[head] * u.electron,
+        **{f"variance_{part}": value * u.electron**2 for part, value in variances.items()},
+        "offset": stack("offset") * u.pix,
+        "width": stack("measured_width") * u.pix,
+        "peak": stack("peak") * u.electron,
+        "bad_fraction": lost * u.one,
+        "enclosed": stack("enclosed")[head] * u.one,
+        "chi2": stack("chi2") * u.one,
+        "sky_slope": stack("sky_slope") * u.electron / u.pix,
+        "baseline": stack("baseline") * u.electron,
+        f"flux_{second}": (boxcar[head] if optimal else stack("flux_optimal")) * u.electron,
+        f"uncertainty_{second}": np.sqrt(other) * u.electron,
+    }
+    for index, width in enumerate(widths):
+        fluxlike[f"flux_{width:g}"] = boxcar[index] * u.electron
+        parts = sum(stack(f"boxcar_{part}")[index] for part in PARTS)
+        fluxlike[f"uncertainty_{width:g}"] = np.sqrt(parts) * u.electron
+    nothing = ~np.isfinite(flux) | ~np.isfinite(total)
+    reasons = 1 * nothing + 2 * (lost > MOST_LOST) + 4 * stack("saturated")
+    return fluxlike, reasons
+
+
+def _times(night, table):
+    """BJD_TDB where the target and the site are known, else UTC; and which it is, in words."""
+    time = Time(np.asarray(table["time"].jd1), np.asarray(table["time"].jd2), format="jd")
+    target = find_target(night, table)
+    if target is None or night.instrument.site is None:
+        lacking = "the target's coordinates" if target is None else "the telescope's site"
+        return time, f"UTC of mid-exposure, because {lacking} are not known"
+    return (
+        barycentric_times(time, target, night.instrument.site),
+        f"BJD_TDB of mid-exposure, for {target.to_string('hmsdms', precision=2)}",
+    )
+
+
+def find_target(night, table):
+    """Coordinates from ``night.toml``, else the mean of those in the headers, or None."""
+    if night.target is not None:
+        return night.target
+    ra, dec = table["ra"].to_value(u.deg), table["dec"].to_value(u.deg)
+    known = np.isfinite(ra) & np.isfinite(dec)
+    if not known.any():
+        return None
+    return SkyCoord(ra[known][0] * u.deg, dec[known][0] * u.deg)
+
+
+def _wavelike(wavelengths, n_wave):
+    pixel = np.arange(n_wave, dtype=float)
+    if wavelengths is None:
+        return QTable({"wavelength": pixel * u.pix, "pixel": pixel * u.pix})
+    main = wavelengths.main
+    return QTable(
+        {
+            "wavelength": main.wavelength,
+            "wavelength_uncertainty": main.wavelength_uncertainty,
+            "pixel": pixel * u.pix,
+        }
+    )
+
+
+def _add_pointing(timelike, night, table):
+    """Airmass of the log; angles computed where target and site are known."""
+    timelike["airmass"] = np.array(table["airmass"], float)
+    target, site = find_target(night, table), night.instrument.site
+    if target is None or site is None:
+        return
+    moments = Time(np.asarray(table["time"].jd1), np.asarray(table["time"].jd2), format="jd")
+    computed = pointing_table(moments, target, site)
+    missing = ~np.isfinite(timelike["airmass"])
+    timelike["airmass"][missing] = computed["airmass"][missing]
+    for name in ("altitude", "azimuth", "hour_angle", "parallactic_angle"):
+        timelike[name] = computed[name]
+
+
+def _add_wavelength_shift(timelike, fluxlike, mask, wavelike):
+    """Shift of every exposure along the dispersion, against the mean of all."""
+    n_time = len(timelike)
+    shift, error = np.full(n_time, np.nan), np.full(n_time, np.nan)
+    if n_time > 1:
+        wave = wavelike["wavelength"]
+        use = np.ones(len(wave), bool)
+        if wave.unit.is_equivalent(u.AA):
+            use = ~telluric_mask(wave)
+        measured = measure_shift(
+            fluxlike["flux"].value.T, uncertainty=fluxlike["uncertainty"].value.T, mask=mask.T,
+            use=use,
+        )  # fmt: skip
+        shift, error = measured.shift, measured.shift_uncertainty
+    timelike["wavelength_shift"] = shift * u.pix
+    timelike["wavelength_shift_uncertainty"] = error * u.pix
+
+
+def _metadata(name, night, chosen, calibration, plan, wavelengths, reference, notes):
+    """Everything that a person needs to understand and to repeat the series."""
+    names = [str(each) for kind in chosen.tables for each in chosen[kind]["filename"]]
+    metadata = {
+        "star": name,
+        "object": str(chosen["science"]["object"][0]),
+        "instrument": night.instrument.name,
+        "time_reference": reference,
+        "medium": night.instrument.medium if wavelengths is not None else "",
+        "parameters": describe_night(night),
+        "widths": list(plan.widths),
+        "headline": night.extraction_method,
+        "sky_method": plan.sky.method,
+        "sky_windows": plan.sky.windows[name].to_text(),
+        "read_noise": [float(n.to_value(u.electron)) for n in calibration.door.read_noises],
+        "read_noise_source": calibration.read_noise_source,
+        "mask_meanings": {str(bit): words for bit, words in REASONS.items()},
+        "notes": list(notes),
+        "versions": versions(),
+        "checksums": {each: file_checksum(night.data / each) for each in names},
+    }
+    if wavelengths is not None:
+        metadata["wavelength_verdict"] = [each.verdict for each in wavelengths.solutions]
+    return metadata
+
+
+def describe_night(night):
+    """The decisions of ``night.toml`` as plain values."""
+    return {
+        "instrument": night.instrument.name,
+        "object": night.object,
+        "target": None if night.target is None else night.target.to_string("hmsdms"),
+        "stars": night.stars,
+        "frames": night.frames,
+        "lamps": night.lamps,
+        "sky_method": night.sky_method,
+        "sky_windows": None if night.sky_windows is None else [list(w) for w in night.sky_windows],
+        "extraction_method": night.extraction_method,
+        "widths": None if night.widths is None else list(night.widths),
+        "degree": night.degree,
+        "arcs": night.arcs,
+    }
+
+
+def versions():
+    """Versions of what made the result."""
+    from importlib.metadata import version
+
+    names = ("numpy", "scipy", "astropy", "ccdproc", "specreduce", "specutils", "photutils")
+    return {"slitlapse": __version__} | {name: version(name) for name in names}

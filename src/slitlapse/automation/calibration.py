@@ -1,0 +1,236 @@
+"""Make what is the same for all exposures: noise, bias, dark current, sensitivity."""
+
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+from astropy.nddata import CCDData
+
+from slitlapse.automation.frames import FrameDoor
+from slitlapse.automation.log import ChosenFrames, NightError
+from slitlapse.flats import IlluminatedRegion, find_illuminated, fit_pixel_sensitivity
+from slitlapse.photons import (
+    DarkCurrent,
+    MaskBits,
+    combine_frames,
+    find_dead_pixels,
+    measure_read_noise,
+    process_amplifiers,
+)
+
+__all__ = ["Calibration", "make_calibration"]
+
+SATURATED = MaskBits.saturated | MaskBits.bleeding
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """
+    What the calibration frames of a night told.
+
+    Parameters
+    ----------
+    door : FrameDoor
+        Opens any frame of the night.
+    flat : `~astropy.nddata.CCDData`, optional
+        Combined flat in electron, turned.
+    illuminated : `~slitlapse.flats.IlluminatedRegion`, optional
+        Where the slit lights the detector.
+    read_noise_source : str
+        Where the read noises come from, in words.
+    notes : tuple of str
+        What was missing and what is lost by it.
+    """
+
+    door: FrameDoor
+    flat: CCDData | None = None
+    illuminated: IlluminatedRegion | None = None
+    read_noise_source: str = ""
+    notes: tuple = ()
+
+
+def make_calibration(night, chosen):
+    """
+    Make the calibration of a night from its frames.
+
+    Parameters
+    ----------
+    night : Night
+    chosen : ChosenFrames
+
+    Returns
+    -------
+    Calibration
+
+    Raises
+    ------
+    NightError
+        Where neither bias frames nor an overscan could take off the level.
+    """
+    door = FrameDoor(night.instrument, night.data)
+    notes = []
+    noises, source = find_read_noises(door, chosen)
+    door = door.with_(read_noises=noises)
+    door = door.with_(bias=make_bias(door, chosen, notes))
+    door = door.with_(dark=make_dark(door, chosen, notes))
+    flat = make_flat(door, chosen, notes)
+    region, sensitivity = None, None
+    if flat is not None:
+        region = _illuminated(flat, notes)
+    if region is not None:
+        sensitivity = fit_pixel_sensitivity(flat, region)
+        _note_poor_flat(sensitivity, region, notes)
+    door = door.with_(sensitivity=sensitivity, bad=always_bad(door, flat, sensitivity))
+    return Calibration(door, flat, region, source, tuple(notes))
+
+
+def find_read_noises(door, chosen):
+    """
+    Read noise of every amplifier: as stated, else from the biases, else from the overscan.
+
+    Returns
+    -------
+    tuple of `~astropy.units.Quantity`
+        In electron.
+    str
+        Where they come from.
+    """
+    _, amplifiers = door.raw(_any_frame(chosen))
+    if all(amplifier.read_noise is not None for amplifier in amplifiers):
+        return tuple(a.read_noise for a in amplifiers), "as the instrument file says"
+    biases = chosen["bias"]["filename"]
+    if len(biases) > 1:
+        raw = [door.raw(name)[0] for name in biases[:10]]
+        if isinstance(raw[0], list):
+            measured = [
+                measure_read_noise([each[i] for each in raw], [amplifier])[0]
+                for i, amplifier in enumerate(amplifiers)
+            ]
+        else:
+            measured = measure_read_noise(raw, amplifiers)
+        return tuple(m.sigma for m in measured), f"measured on {len(raw)} bias frames"
+    name = _any_frame(chosen, without=door.instrument.bias_subtracted)
+    frames, amplifiers = door.raw(name)
+    for amplifier in amplifiers:
+        if amplifier.read_noise is None and amplifier.overscan is None:
+            raise NightError(
+                f"the read noise of amplifier {amplifier.name} of {door.instrument.name} is not "
+                "known: give read_noise in the instrument file, two bias frames, or an overscan"
+            )
+    meta = process_amplifiers(frames, amplifiers).meta
+    found = [meta[f"AMPRON{n}"] * u.electron for n in range(1, len(amplifiers) + 1)]
+    return tuple(found), f"measured on the overscan of {name}"
+
+
+def make_bias(door, chosen, notes):
+    """Combine the bias frames, or make sure that an overscan takes the level off."""
+    names = chosen["bias"]["filename"]
+    if len(names):
+        loaders = [_opener(door, name) for name in names]
+        return combine_frames(loaders)
+    needing = [
+        kind
+        for kind in ("science", "arc", "flat", "dark")
+        if len(chosen[kind]) and kind not in door.instrument.bias_subtracted
+    ]
+    if not needing:
+        return None
+    _, amplifiers = door.raw(chosen[needing[0]]["filename"][0])
+    bare = [amplifier.name for amplifier in amplifiers if amplifier.overscan is None]
+    if bare:
+        raise NightError(
+            f"there is no bias frame, and amplifier {', '.join(bare)} of {door.instrument.name} "
+            f"has no overscan: nothing can take the level off the {needing[0]} frames. Add bias "
+            "frames, or name the kinds that arrive without it in bias_subtracted"
+        )
+    notes.append(
+        "There is no bias frame: the overscan alone takes off the level, a fixed pattern stays"
+    )
+    return None
+
+
+def _opener(door, name):
+    """A callable that opens a bias frame: raw orientation, no bias subtracted."""
+
+    def load():
+        frames, amplifiers = door.raw(name)
+        return process_amplifiers(frames, amplifiers)
+
+    return load
+
+
+def make_dark(door, chosen, notes):
+    """Combine the darks of the longest exposure time into a dark current."""
+    table = chosen["dark"]
+    if not len(table):
+        return None
+    times = table["exposure_time"].to_value(u.s)
+    longest = np.nanmax(times)
+    if not longest > 0:
+        notes.append("The dark frames have no exposure time: no dark current is subtracted")
+        return None
+    same = np.abs(times - longest) < 0.01 * longest + 0.1
+    for row in table[~same]:
+        notes.append(
+            f"{row['filename']} (dark) is left out: {row['exposure_time']:.0f}, where the longest "
+            f"darks have {longest:.0f} s"
+        )
+    names = table["filename"][same]
+    master = combine_frames([lambda name=name: door.electrons(name, "dark") for name in names])
+    return DarkCurrent.from_master(master, longest * u.s)
+
+
+def make_flat(door, chosen, notes):
+    """Combine the flats at one level of light; saturated frames are left out."""
+    names = []
+    for name in chosen["flat"]["filename"]:
+        frame = door.electrons(name, "flat")
+        saturated = np.mean((frame.flags & SATURATED) != 0) if frame.flags is not None else 0
+        if saturated > 0.2:
+            notes.append(f"{name} (flat) is left out: {100 * saturated:.0f} % of it is saturated")
+        else:
+            names.append(name)
+    if not names:
+        notes.append("There is no flat: the sensitivity of every pixel is taken as 1")
+        return None
+    loaders = [lambda name=name: door.electrons(name, "flat") for name in names]
+    return combine_frames(loaders, scale=np.nanmedian if len(names) > 1 else None)
+
+
+def _illuminated(flat, notes):
+    try:
+        return find_illuminated(flat)
+    except ValueError as error:
+        notes.append(f"The flat shows no lit slit ({error}): the sensitivity is taken as 1")
+        return None
+
+
+def _note_poor_flat(sensitivity, region, notes):
+    lost = np.mean(sensitivity.mask[region.mask])
+    if lost > 0.01:
+        notes.append(
+            f"{100 * lost:.0f} % of the lit pixels are too dark, saturated or bad in the flat: "
+            "their sensitivity is taken as 1"
+        )
+
+
+def always_bad(door, flat, sensitivity):
+    """Flags (uint16, turned) of the pixels that are bad in every frame, or None."""
+    parts = []
+    if door.dark is not None and door.dark.hot is not None:
+        parts.append(np.where(door.dark.hot, MaskBits.hot, 0))
+    if flat is not None:
+        parts.append(np.where(find_dead_pixels(flat), MaskBits.dead, 0))
+    if sensitivity is not None:
+        parts.append(np.where(sensitivity.mask, MaskBits.no_sensitivity, 0))
+    if not parts:
+        return None
+    return np.bitwise_or.reduce(parts).astype(np.uint16)
+
+
+def _any_frame(chosen, without=()):
+    """File name of one frame, a science frame where there is one."""
+    for kind in ("science", "flat", "arc", "bias", "dark"):
+        if kind not in without and len(chosen[kind]):
+            return chosen[kind]["filename"][0]
+    raise NightError("there is no raw frame that still has its bias level; add one")

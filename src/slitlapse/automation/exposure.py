@@ -1,0 +1,218 @@
+"""One exposure, step by step: where the stars are, the sky under them, their light."""
+
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+
+from slitlapse.automation.frames import FrameDoor
+from slitlapse.automation.sky_model import SkyPlan
+from slitlapse.extraction import (
+    PixelNoise,
+    RowWindow,
+    boxcar_sums,
+    measure_diagnostics,
+    optimal_sums,
+)
+from slitlapse.photons import MaskBits
+from slitlapse.trace import measure_profile_shift
+
+__all__ = ["ExposurePlan", "measure_exposure"]
+
+POOR_SHIFT = 0.3  # px; a star too faint to say better moves with the others
+PROFILE_ERROR = 0.02  # how well a fitted profile describes a bright star, as a fraction
+
+
+@dataclass(frozen=True)
+class ExposurePlan:
+    """
+    What is the same for all exposures of one placement of the stars.
+
+    Parameters
+    ----------
+    door : FrameDoor
+    traces : dict of str to `~slitlapse.trace.ProfileTrace`
+    sky : SkyPlan
+    read_noise : array, shape (n_y, n_x)
+        In electron, of the frame before it is divided by the sensitivity.
+    widths : tuple of float
+        Full widths of the boxcar, in pixels.
+    half_rows : int
+        Rows that are looked at on each side of a star.
+    """
+
+    door: FrameDoor
+    traces: dict
+    sky: SkyPlan
+    read_noise: np.ndarray
+    widths: tuple
+    half_rows: int
+
+
+def measure_exposure(plan, filename, exposure_time):
+    """
+    Measure all stars in one exposure.
+
+    Parameters
+    ----------
+    plan : ExposurePlan
+    filename : str
+    exposure_time : `~astropy.units.Quantity`
+
+    Returns
+    -------
+    dict of str to array
+        Keys are ``<star>/<what>``, values have the shape (n_x,), (n_width, n_x) or ().
+    """
+    frame = plan.door.electrons(filename, "science", exposure_time)
+    shifts = find_shifts(plan, frame)
+    sky = plan.sky.fit(frame, shifts)
+    noise = pixel_noise(plan, sky, exposure_time)
+    found = {}
+    for name in plan.traces:
+        measured = measure_star(plan, frame, name, shifts, sky[name], noise[name])
+        measured |= {
+            "spatial_shift": shifts[name].offset,
+            "spatial_shift_uncertainty": shifts[name].offset_uncertainty,
+            "width_factor": shifts[name].width_factor,
+            "bias_level": bias_level(frame),
+        }
+        found |= {f"{name}/{key}": np.asarray(value) for key, value in measured.items()}
+    return found
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Where and how wide a star is in this exposure, compared with its trace."""
+
+    offset: float
+    offset_uncertainty: float
+    width_factor: float
+
+
+def find_shifts(plan, frame):
+    """Measure the shift of every star; one too faint for that moves as the others do."""
+    typical = float(np.median(plan.read_noise))
+    found = {
+        name: measure_profile_shift(frame, trace, read_noise=typical)
+        for name, trace in plan.traces.items()
+    }
+    good = [
+        s for s in found.values() if np.isfinite(s.offset) and s.offset_uncertainty < POOR_SHIFT
+    ]
+    if not good:
+        return {name: Shift(0.0, np.nan, 1.0) for name in found}
+    weights = np.array([1 / s.offset_uncertainty**2 for s in good])
+    offset = float(np.average([s.offset for s in good], weights=weights))
+    factor = float(np.average([s.width_factor for s in good], weights=weights))
+    common = Shift(offset, float(weights.sum() ** -0.5), factor)
+    return {
+        name: Shift(s.offset, s.offset_uncertainty, s.width_factor) if s in good else common
+        for name, s in found.items()
+    }
+
+
+def pixel_noise(plan, sky, exposure_time):
+    """Noise of every pixel of the frame without the stars, for each star's sky."""
+    door = plan.door
+    constant = {"read_noise": plan.read_noise}
+    if door.sensitivity is not None:
+        constant["sensitivity"] = door.sensitivity.sensitivity
+        constant["sensitivity_uncertainty"] = door.sensitivity.uncertainty
+    if door.dark is not None:
+        dark = door.dark.expected(exposure_time).value
+        constant["dark"] = dark / constant.get("sensitivity", 1.0)
+    return {
+        name: PixelNoise(sky=model.image, aperture_variance=model.aperture_variance, **constant)
+        for name, model in sky.items()
+    }
+
+
+def measure_star(plan, frame, name, shifts, sky, noise):
+    """
+    Measure the light of one star, and what describes it, at every wavelength.
+
+    Its neighbours within the window are solved for together with it; the boxcar then sums
+    what is left when their light is taken off.
+    """
+    traces = plan.traces
+    centre = np.asarray(traces[name].trace, float) + shifts[name].offset
+    width = traces[name].width * shifts[name].width_factor
+    window = RowWindow.around(centre, plan.half_rows, frame.data.shape[0])
+    rows = window.rows
+    data = window.cut(frame.data - sky.image).astype(float)
+    mask = window.outside | ~np.isfinite(data)
+    if frame.mask is not None:
+        mask |= window.cut(frame.mask)
+    here = noise.cut(window)
+    near = [name, *_neighbours(traces, name, 2 * plan.half_rows)]
+    profiles = np.stack(
+        [traces[n].profile(rows, shifts[n].offset, shifts[n].width_factor) for n in near]
+    )
+    best = optimal_sums(data, profiles, here, mask, profile_error=PROFILE_ERROR)
+    hit = best.rejected
+    lonely = data
+    if len(near) > 1:
+        lonely = data - np.nansum(best.flux[1:, None] * profiles[1:], axis=0)
+    half_widths = np.array(plan.widths) / 2
+    box = boxcar_sums(lonely, rows, centre, half_widths, profiles[0], here, mask | hit)
+    diagnostics = measure_diagnostics(
+        lonely, rows, centre, width, profiles[0], best.flux[0],
+        sky=window.cut(sky.image), mask=mask | hit,
+    )  # fmt: skip
+    result = {
+        "flux_boxcar": box.flux,
+        "enclosed": box.enclosed,
+        "bad_fraction": box.bad_fraction,
+        "flux_optimal": best.flux[0],
+        "bad_fraction_optimal": best.bad_fraction[0],
+        "chi2": best.chi2,
+        "n_hit": hit.sum(axis=0),
+        "saturated": _touches(frame, window, centre, half_widths.max(), MaskBits.saturated),
+    }
+    result |= {f"boxcar_{part}": values for part, values in box.variances.items()}
+    result |= {f"optimal_{part}": values[0] for part, values in best.variances.items()}
+    result |= {key: np.asarray(diagnostics[key]) for key in DIAGNOSTICS}
+    result["width_used"] = width
+    return result
+
+
+DIAGNOSTICS = ("offset", "measured_width", "peak", "sky_level", "sky_slope", "baseline")
+
+
+def _neighbours(traces, name, reach):
+    """Stars whose light reaches into this one's window."""
+    mine = np.asarray(traces[name].trace, float)
+    return [
+        other
+        for other, trace in traces.items()
+        if other != name and np.min(np.abs(np.asarray(trace.trace, float) - mine)) < reach
+    ]
+
+
+def _touches(frame, window, centre, half_width, bit):
+    """Whether a pixel with this flag lies in the aperture, column by column."""
+    if frame.flags is None:
+        return np.zeros(len(centre), bool)
+    inside = np.abs(window.rows - centre) < half_width + 0.5
+    return (inside & ((window.cut(frame.flags) & bit) != 0)).any(axis=0)
+
+
+def bias_level(frame):
+    """Mean level of the amplifiers that was taken off, in adu; NaN where none was."""
+    levels = [frame.meta[key] for key in frame.meta if str(key).startswith("AMPLVL")]
+    return float(np.mean(levels)) if levels else np.nan
+
+
+def default_widths(traces):
+    """Full widths of the boxcar from the seeing: 2, 2.5 and 3 times the largest FWHM."""
+    fwhm = max(float(np.median(trace.fwhm)) for trace in traces.values())
+    return tuple(round(factor * fwhm * 2) / 2 for factor in (2.0, 2.5, 3.0))
+
+
+def needed_rows(traces, widths):
+    """Rows on each side of a star that hold its aperture, wings and some drift."""
+    fwhm = max(float(np.median(trace.fwhm)) for trace in traces.values())
+    return int(np.ceil(max(max(widths) / 2, 3 * fwhm) + 3))
+
+

@@ -1,0 +1,164 @@
+"""The door: a file comes in, a frame of electrons goes out, turned and corrected."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.nddata import CCDData, StdDevUncertainty
+
+from slitlapse.flats import PixelSensitivity
+from slitlapse.instruments import Instrument
+from slitlapse.observing_log import read_header
+from slitlapse.photons import DarkCurrent, MaskBits, process_amplifiers, to_electrons, turn
+
+__all__ = ["FrameDoor", "read_raw"]
+
+NOT_MASKED = MaskBits.no_sensitivity  # noted, but no reason to mask
+
+
+def read_raw(path, instrument):
+    """
+    Read a raw frame.
+
+    Parameters
+    ----------
+    path : path-like
+    instrument : `~slitlapse.instruments.Instrument`
+
+    Returns
+    -------
+    frames : `~astropy.nddata.CCDData` or list of them
+        In adu, one where all amplifiers share an HDU, else one per amplifier.
+    amplifiers : list of `~slitlapse.photons.Amplifier`
+
+    Raises
+    ------
+    OSError
+        Where the file is not a whole FITS frame.
+    """
+    extensions = instrument.extension
+    several = isinstance(extensions, tuple)
+    headers = [read_header(path, extension=e) for e in (extensions if several else [extensions])]
+    with fits.open(path, memmap=False) as hdus:
+        arrays = [np.asarray(hdus[each.hdu].data).reshape(each.shape) for each in headers]
+    frames = [CCDData(array, unit=u.adu, meta={"FILENAME": Path(path).name}) for array in arrays]
+    cards = [each.cards for each in headers]
+    if several:
+        return frames, instrument.amplifiers_for(cards)
+    return frames[0], instrument.amplifiers_for(cards[0])
+
+
+@dataclass(frozen=True)
+class FrameDoor:
+    """
+    All that turns the raw frames of one night into electrons, the same way for each.
+
+    Parameters
+    ----------
+    instrument : `~slitlapse.instruments.Instrument`
+    folder : `~pathlib.Path`
+        Where the raw frames are.
+    read_noises : tuple of `~astropy.units.Quantity`, optional
+        One per amplifier, in electron; by default what the amplifiers or the overscan say.
+    bias : `~astropy.nddata.CCDData`, optional
+        Master bias in electron, trimmed but not turned.
+    dark : `~slitlapse.photons.DarkCurrent`, optional
+        Turned.
+    sensitivity : `~slitlapse.flats.PixelSensitivity`, optional
+        Turned.
+    bad : array of uint16, optional
+        Flags of pixels that are bad in every frame, turned.
+    """
+
+    instrument: Instrument
+    folder: Path
+    read_noises: tuple | None = None
+    bias: CCDData | None = None
+    dark: DarkCurrent | None = None
+    sensitivity: PixelSensitivity | None = None
+    bad: np.ndarray | None = None
+
+    def with_(self, **changes):
+        """Copy with some parts replaced."""
+        return replace(self, **changes)
+
+    def raw(self, filename):
+        """Raw frame(s) of a file and the amplifiers, with the night's read noises."""
+        frames, amplifiers = read_raw(self.folder / filename, self.instrument)
+        if self.read_noises is not None:
+            pairs = zip(amplifiers, self.read_noises, strict=True)
+            amplifiers = [amplifier.with_noise(read_noise=noise) for amplifier, noise in pairs]
+        return frames, amplifiers
+
+    def electrons(self, filename, kind, exposure_time=None):
+        """
+        Open a frame: flag, subtract level, bias and dark, gain, turn, divide by sensitivity.
+
+        Parameters
+        ----------
+        filename : str
+            Relative to ``folder``.
+        kind : str
+            Kind of frame; those that arrive without bias keep their level.
+        exposure_time : `~astropy.units.Quantity`, optional
+            For the dark current.
+
+        Returns
+        -------
+        `~astropy.nddata.CCDData`
+            In electron, dispersion along axis 1 and wavelength increasing, with mask, flags
+            and uncertainty.
+        """
+        frames, amplifiers = self.raw(filename)
+        has_bias = kind not in self.instrument.bias_subtracted
+        frame = to_electrons(
+            frames,
+            amplifiers,
+            bias=self.bias if has_bias else None,
+            overscan="auto" if has_bias else None,
+            saturation=self.instrument.saturation,
+            bad_sections=self.instrument.bad,
+        )
+        frame = turn(frame, self.instrument.dispersion)
+        if self.dark is not None and has_bias and exposure_time is not None:
+            frame = self.dark.subtract_from(frame, exposure_time)
+        return self._correct(frame)
+
+    def _correct(self, frame):
+        """Divide by the sensitivity and add what is bad in every frame."""
+        if self.sensitivity is not None:
+            s = self.sensitivity.sensitivity.astype(np.float32)
+            data, sigma = frame.data / s, frame.uncertainty.array / s
+            frame = CCDData(
+                data,
+                unit=u.electron,
+                uncertainty=StdDevUncertainty(sigma),
+                mask=frame.mask,
+                meta=frame.meta,
+                flags=frame.flags,
+            )
+        if self.bad is not None:
+            frame.flags = self.bad | (0 if frame.flags is None else frame.flags)
+            frame.mask = (frame.flags & ~np.uint16(NOT_MASKED)) != 0
+        return frame
+
+    def read_noise(self, filename):
+        """
+        Noise that reading adds to every pixel, shape (n_y, n_x), turned, in electron.
+
+        Read noise of each amplifier and the error of the master bias, before the frame is
+        divided by the sensitivity.
+        """
+        frames, amplifiers = self.raw(filename)
+        several = isinstance(frames, list)
+        empty = [
+            CCDData(np.zeros(frame.data.shape, np.uint8), unit=u.adu)
+            for frame in (frames if several else [frames])
+        ]
+        silent = process_amplifiers(
+            empty if several else empty[0], amplifiers, overscan=None, bias=self.bias
+        )
+        noise = turn(silent.uncertainty.array, self.instrument.dispersion)
+        return np.ascontiguousarray(noise, dtype=float)

@@ -1,0 +1,180 @@
+"""The night in one loop: the story of one exposure, told for all of them."""
+
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from slitlapse.automation import products
+from slitlapse.automation.assemble import assemble_series, series_filename
+from slitlapse.automation.calibration import make_calibration
+from slitlapse.automation.exposure import (
+    ExposurePlan,
+    default_widths,
+    measure_exposure,
+    needed_rows,
+)
+from slitlapse.automation.log import choose_frames, log_night, write_log
+from slitlapse.automation.report import night_report
+from slitlapse.automation.sky_model import plan_sky
+from slitlapse.automation.stars import place_stars
+from slitlapse.automation.store import ExposureStore, file_checksum, fingerprint
+from slitlapse.automation.wavelengths import solve_night
+
+__all__ = ["NightResult", "reduce_night"]
+
+
+@dataclass(frozen=True)
+class NightResult:
+    """
+    What became of a night.
+
+    Parameters
+    ----------
+    folder : `~pathlib.Path`
+        Where everything was written.
+    series : dict of str to `~slitlapse.automation.SpectralTimeSeries`
+        Name of each star and its spectra; empty for a night without science frames.
+    files : dict of str to `~pathlib.Path`
+        The file of each star.
+    notes : tuple of str
+        What was missing or left out, and what is lost by it.
+    report : `~pathlib.Path`
+        The page to look at.
+    verdict : tuple of str
+        What deserves attention, in plain words.
+    """
+
+    folder: Path
+    series: dict = field(default_factory=dict)
+    files: dict = field(default_factory=dict)
+    notes: tuple = ()
+    report: Path | None = None
+    verdict: tuple = ()
+
+    def summary(self):
+        """Say in a few lines what was made and where it is."""
+        lines = [f"note: {note}" for note in self.notes]
+        if not self.series:
+            lines.append(f"There are no science frames: only calibrations, in {self.folder}")
+        for name, series in self.series.items():
+            n_wave, n_time = series.shape
+            lines.append(f"star {name}: {n_time} spectra of {n_wave} pixels in {self.files[name]}")
+        lines += [f"verdict: {sentence}" for sentence in self.verdict]
+        lines.append(f"report: {self.report}")
+        return "\n".join(lines)
+
+
+def reduce_night(night, *, jobs=1, executor=None, progress=False):
+    """
+    Reduce a night: raw frames to time-series spectra of its stars.
+
+    Parameters
+    ----------
+    night : Night
+        What `~slitlapse.automation.read_night` reads from ``night.toml``.
+    jobs : int
+        Processes that measure exposures at the same time. The result does not depend on it.
+    executor : `~concurrent.futures.Executor`, optional
+        Measures the exposures instead of own processes.
+    progress : bool
+        Whether to show a progress bar (never where the output is not a terminal).
+
+    Returns
+    -------
+    NightResult
+
+    Raises
+    ------
+    ValueError
+        In one sentence, where the night cannot be reduced as asked.
+    """
+    night.output.mkdir(parents=True, exist_ok=True)
+    log = log_night(night)  # what data did we gather?
+    write_log(log, night.output / "log.ecsv")
+    chosen = choose_frames(log, night)
+    calibration = make_calibration(night, chosen)  # photons, and how sensitive are the pixels?
+    notes = [*chosen.notes, *calibration.notes]
+    products.write_calibration(calibration, night.output)
+    if not len(chosen["science"]):
+        report = night_report(night, log, chosen, calibration, [], {}, {}, notes)
+        return NightResult(night.output, notes=tuple(notes), report=report.path)
+
+    placements = place_stars(night, chosen, calibration)  # how is the stars' light positioned?
+    solutions, tilt = solve_night(night, chosen, calibration, placements, notes)
+    plans = {}
+    for placement in placements:
+        plan = plan_exposures(night, placement, calibration, tilt, notes)
+        plans |= dict.fromkeys(placement.filenames, plan)
+    products.write_traces(placements, solutions, night.output)
+    exposures = measure_all(night, chosen, plans, executor or jobs, progress)
+    series, files = {}, {}
+    for name in placements[0].traces:
+        series[name] = assemble_series(
+            name, night, chosen, calibration, plans, exposures, solutions.get(name), notes
+        )
+        files[name] = night.output / series_filename(name, series)
+        series[name].write(files[name], overwrite=True)
+    report = night_report(
+        night, log, chosen, calibration, placements, solutions, series, notes
+    )
+    return NightResult(
+        night.output, series, files, tuple(notes), report.path, tuple(report.verdict)
+    )
+
+
+def plan_exposures(night, placement, calibration, tilt, notes):
+    """Make once what is the same for all exposures of one placement of the stars."""
+    door = calibration.door
+    read_noise = door.read_noise(placement.filenames[0])
+    widths = night.widths if night.widths is not None else default_widths(placement.traces)
+    half_rows = needed_rows(placement.traces, widths)
+    sky = plan_sky(night, placement, calibration, read_noise, tilt, half_rows, notes)
+    return ExposurePlan(door, placement.traces, sky, read_noise, tuple(widths), half_rows)
+
+
+def measure_all(night, chosen, plans, workers, progress):
+    """
+    Measure every exposure, or take it from the run before.
+
+    Returns
+    -------
+    list of dict
+        One per science frame, in order of time.
+    """
+    from tqdm import tqdm
+
+    table = chosen["science"]
+    key = fingerprint(products.decisions(night, plans))
+    store = ExposureStore(night.output / "exposures", key)
+    names = [str(name) for name in table["filename"]]
+    sums = [file_checksum(night.data / name) for name in names]
+    missing = [i for i in range(len(names)) if store.get(names[i], sums[i]) is None]
+    jobs = [(plans[names[i]], names[i], table["exposure_time"][i]) for i in missing]
+    shown = tqdm(
+        total=len(names), initial=len(names) - len(jobs), desc="exposures", unit="frame",
+        disable=None if progress else True,
+    )  # fmt: skip
+    with shown, _pool(workers, len(jobs)) as pool:
+        results = map(_measure, jobs) if pool is None else pool.map(_measure, jobs)
+        for i, arrays in zip(missing, results, strict=True):
+            store.put(names[i], sums[i], arrays)
+            shown.update()
+    return [store.get(name, checksum) for name, checksum in zip(names, sums, strict=True)]
+
+
+def _pool(workers, n_jobs):
+    """An executor to enter, or None for this very process."""
+    if isinstance(workers, Executor) or hasattr(workers, "submit"):
+        return nullcontext(workers)
+    if workers > 1 and n_jobs > 1:
+        return ProcessPoolExecutor(min(workers, n_jobs))
+    return nullcontext(None)
+
+
+def _measure(job):
+    """Measure one exposure (a plain function, so that other processes can call it)."""
+    plan, name, exposure_time = job
+    return measure_exposure(plan, name, exposure_time)
+
+

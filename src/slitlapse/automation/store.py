@@ -1,0 +1,85 @@
+"""Keep what was measured in each exposure, so that a run that was stopped can go on."""
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from slitlapse.automation.series_file import write_atomically
+
+__all__ = ["ExposureStore", "file_checksum", "fingerprint"]
+
+
+def file_checksum(path):
+    """SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(content):
+    """Short text that changes when anything in ``content`` (JSON kinds, arrays) changes."""
+    digest = hashlib.sha256()
+
+    def add(item):
+        if isinstance(item, np.ndarray):
+            digest.update(f"{item.dtype}{item.shape}".encode())
+            digest.update(np.ascontiguousarray(item).tobytes())
+        elif isinstance(item, dict):
+            for key in sorted(item):
+                digest.update(f"{key}:".encode())
+                add(item[key])
+        elif isinstance(item, (list, tuple)):
+            digest.update(f"[{len(item)}".encode())
+            for each in item:
+                add(each)
+        else:
+            digest.update(json.dumps(item).encode())
+
+    add(content)
+    return digest.hexdigest()[:24]
+
+
+@dataclass(frozen=True)
+class ExposureStore:
+    """
+    A folder with one file per finished exposure.
+
+    Parameters
+    ----------
+    folder : `~pathlib.Path`
+    key : str
+        Fingerprint of everything that an exposure's result depends on besides the exposure;
+        what was kept under another key is not used.
+    """
+
+    folder: Path
+    key: str
+
+    def path(self, name, checksum):
+        """File that keeps the exposure of this name and content."""
+        safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in Path(name).name)
+        return self.folder / f"{safe}.{checksum[:12]}.npz"
+
+    def get(self, name, checksum):
+        """Arrays kept for an exposure, or None."""
+        try:
+            with open(self.path(name, checksum), "rb") as file:
+                kept = dict(np.load(file, allow_pickle=False).items())
+        except FileNotFoundError:
+            return None
+        except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile):
+            return None  # not whole: the exposure is measured again
+        return kept if str(kept.pop("key", "")) == self.key else None
+
+    def put(self, name, checksum, arrays):
+        """Keep the arrays of an exposure, whole or not at all."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+        def save(path):
+            with open(path, "wb") as file:
+                np.savez(file, key=np.array(self.key), **arrays)
+
+        write_atomically(self.path(name, checksum), save)

@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+
+from slitlapse.automation.store import ExposureStore, file_checksum, fingerprint
+
+
+def test_what_is_put_comes_back(tmp_path):
+    store = ExposureStore(tmp_path / "kept", "k1")
+    arrays = {"A/flux": np.arange(5.0), "A/mask": np.array([True, False])}
+    assert store.get("a.fits", "f" * 64) is None
+    store.put("a.fits", "f" * 64, arrays)
+    back = store.get("a.fits", "f" * 64)
+    assert back.keys() == arrays.keys()
+    assert all(np.array_equal(back[name], arrays[name]) for name in arrays)
+
+
+def test_what_was_measured_under_other_decisions_is_not_used(tmp_path):
+    ExposureStore(tmp_path, "k1").put("a.fits", "0" * 64, {"x": np.zeros(2)})
+    assert ExposureStore(tmp_path, "k2").get("a.fits", "0" * 64) is None
+    assert ExposureStore(tmp_path, "k1").get("a.fits", "1" * 64) is None
+
+
+@pytest.mark.parametrize("length", [0, 10, 200])
+def test_a_damaged_file_is_measured_again(tmp_path, length):
+    store = ExposureStore(tmp_path, "k")
+    store.put("a.fits", "0" * 64, {"x": np.zeros(20)})
+    path = store.path("a.fits", "0" * 64)
+    path.write_bytes(path.read_bytes()[:length])
+    assert store.get("a.fits", "0" * 64) is None
+
+
+def test_names_of_files_lead_nowhere_else(tmp_path):
+    store = ExposureStore(tmp_path, "k")
+    assert store.path("../../etc/x y.fits", "0" * 64).parent == tmp_path
+
+
+def test_the_fingerprint_sees_every_change():
+    base = {"a": [1, 2.5], "b": {"c": None}, "array": np.arange(4.0)}
+    same = {"array": np.arange(4.0), "b": {"c": None}, "a": [1, 2.5]}
+    others = [
+        base | {"a": [1, 2.6]},
+        base | {"b": {"d": None}},
+        base | {"array": np.arange(4)},
+        base | {"array": np.arange(4.0).reshape(2, 2)},
+    ]
+    assert fingerprint(base) == fingerprint(same)
+    assert len({fingerprint(each) for each in [base, *others]}) == 5
+
+
+def test_checksums_are_of_the_content(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert file_checksum(tmp_path / "a") == (
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
