@@ -234,7 +234,7 @@ def _first_guesses(observed, n_pixels, wavelength_range, dispersion, guess, pair
         if dispersion is None:
             kwargs["dispersion"] = (0.86 * span / n_pixels, 1.16 * span / n_pixels)
         kwargs["centre"] = (middle - 0.13 * span, middle + 0.13 * span)
-        kwargs["n_bins"] = 1024
+        kwargs |= {"n_bins": 1024, "separation": 2.5, "n_guesses": 150}
         prior, start = (0.1 * span, 0.05 * span), 6.0
     search = search_dispersion(arcs, n_pixels, **kwargs)
     return search.coefficients, prior, start

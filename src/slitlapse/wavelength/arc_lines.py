@@ -44,8 +44,8 @@ def find_lines(
     lines : `~astropy.table.QTable`
         One row per line, by pixel: ``pixel``, ``pixel_uncertainty``, ``fwhm`` (all pixel),
         ``amplitude`` (height of the fitted line above the background, in the unit of the flux),
-        ``flux``, ``snr``, and the flags ``blended`` (fitted together with a close neighbour, or
-        too broad to be one line), ``saturated``, ``edge`` (cut by the edge), ``narrow`` (too sharp
+        ``flux``, ``snr``, and the flags ``blended`` (a close neighbour, or too broad or too lopsided to
+        be one line: then its lopsidedness counts as uncertainty too), ``saturated``, ``edge`` (cut by the edge), ``narrow`` (too sharp
         for the spectrograph: a hot pixel or a cosmic ray); ``meta["fwhm"]`` is the typical width
         and ``meta["n_pixels"]`` the length of the spectrum.
 
@@ -195,7 +195,7 @@ def _fit_all(flux, noise, peaks, fwhm, scaled):
     rows = []
     for size in sorted({len(g) for g in groups}):
         rows += _fit_batch(flux, noise, groups, size, fwhm, scaled)
-    return np.array(sorted(rows)).reshape(-1, 7)
+    return np.array(sorted(rows)).reshape(-1, 6)
 
 
 def _windows(groups, size, fwhm, n):
@@ -273,10 +273,24 @@ def _fit_batch(flux, noise, groups, size, fwhm, scaled):
         damping = np.where(better, damping * 0.1, damping * 10).clip(1e-9, 1e6)
         if (small & better).all():
             break
-    return _rows_of(p, jacobian, weight, chi2, used, size, scaled)
+    skew = _skew(p, x, weight, data - value, size)
+    return _rows_of(p, jacobian, weight, chi2, skew, size, scaled)
 
 
-def _rows_of(p, jacobian, weight, chi2, used, size, scaled):
+def _skew(p, x, weight, residual, size):
+    """
+    Third Gauss-Hermite moment of each line, in parts of its flux: asymmetry betrays a blend.
+
+    Shape (n_groups, size); noise gives it a spread of about 1 / snr.
+    """
+    z = (x[:, :, None] - p[:, None, :size]) / p[:, 2 * size, None, None]
+    odd = (z**3 - 3 * z) * np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi) / p[:, 2 * size, None, None]
+    odd = odd * p[:, None, size : 2 * size]
+    top = np.einsum("gx,gxk,gx->gk", weight, odd, residual)
+    return top / np.maximum(np.einsum("gx,gxk->gk", weight, odd**2), 1e-300)
+
+
+def _rows_of(p, jacobian, weight, chi2, skew, size, scaled):
     normal = np.einsum("gxa,gx,gxb->gab", jacobian, weight, jacobian)
     covariance = np.linalg.pinv(normal, hermitian=True)
     variance = np.abs(np.einsum("gaa->ga", covariance))
@@ -293,8 +307,7 @@ def _rows_of(p, jacobian, weight, chi2, used, size, scaled):
                     p[g, 2 * size],
                     p[g, size + k],
                     np.sqrt(variance[g, size + k]),
-                    reduced[g],
-                    size,
+                    skew[g, k],
                 )
             )
     return rows
@@ -317,16 +330,16 @@ def _smooth_width(centre, width, snr, n, fwhm):
 
 
 def _make_table(rows, flux, noise, bad, fwhm, unit, saturation, max_lines, min_snr):
-    centre, error, sigma, area, area_error, _, _ = rows.T
+    centre, error, sigma, area, area_error, skew = rows.T
     inside = (centre > -0.5) & (centre < flux.size - 0.5) & (area > 0) & (error < fwhm)
     inside &= area > 0.6 * min_snr * area_error
-    centre, error, sigma, area, area_error = (
-        column[inside] for column in (centre, error, sigma, area, area_error)
-    )
+    centre, error, sigma, area, area_error, skew = rows[inside].T
     width = sigma * SIGMA_TO_FWHM
     typical = _smooth_width(centre, width, area / area_error, flux.size, fwhm)
     amplitude = area / (np.sqrt(2 * np.pi) * sigma)
     gap = np.abs(centre[:, None] - centre)
+    lean = skew - np.median(skew) if len(skew) > 8 else skew  # all lines may lean (coma)
+    lean = np.where(np.abs(lean) > 5 * area_error / area, lean, 0.0)
     rival = (amplitude > 0.05 * amplitude[:, None]) & (gap > 0) & (gap < 1.5 * typical[:, None])
     core = np.maximum(0.5 * typical, 1.0)[:, None]
     near = np.abs(np.arange(flux.size) - centre[:, None]) <= core
@@ -335,12 +348,12 @@ def _make_table(rows, flux, noise, bad, fwhm, unit, saturation, max_lines, min_s
     table = QTable(
         {
             "pixel": centre * u.pix,
-            "pixel_uncertainty": error * u.pix,
+            "pixel_uncertainty": np.hypot(error, lean * sigma) * u.pix,
             "fwhm": width * u.pix,
             "amplitude": amplitude * of_flux,
             "flux": area * of_flux,
             "snr": area / area_error,
-            "blended": rival.any(axis=1) | (width > 1.4 * typical),
+            "blended": rival.any(axis=1) | (width > 1.4 * typical) | (np.abs(lean) > 0.05),
             "saturated": (near & full).any(axis=1),
             "edge": (centre < typical) | (centre > flux.size - 1 - typical),
             "narrow": width < 0.6 * typical,

@@ -41,6 +41,7 @@ def search_dispersion(
     detection=0.7,
     n_guesses=40,
     n_bins=512,
+    separation=6.0,
 ):
     """
     Compare every dispersion, direction, bend and zero point on a grid, all zero points by FFT.
@@ -70,6 +71,8 @@ def search_dispersion(
         How many guesses to give back; none near a better one.
     n_bins : int
         Resolution of the search: the detector is divided into about this many bins.
+    separation : float
+        Guesses differ by more than this many bins somewhere.
 
     Returns
     -------
@@ -122,7 +125,7 @@ def search_dispersion(
         found += _best_of(score, middle, scale * half, bends, directions)
     table = np.array(found)
     n_tried = len(scales) * len(bends) * len(directions) * score.shape[-1]
-    return _distinct(table, half, size, n_guesses, n_tried)
+    return _distinct(table, half, size, n_guesses, n_tried, separation)
 
 
 def _observed(arcs, half, size, bends, directions, window, length):
@@ -173,7 +176,7 @@ def _best_of(score, middle, a1, bends, directions):
     return rows
 
 
-def _distinct(table, half, size, n_guesses, n_tried):
+def _distinct(table, half, size, n_guesses, n_tried, separation):
     """Keep the best guesses that differ by more than some bins somewhere on the detector."""
     table = table[np.isfinite(table[:, 0])]
     table = table[np.argsort(-table[:, 0])]
@@ -182,7 +185,7 @@ def _distinct(table, half, size, n_guesses, n_tried):
     for row in table:
         wave = row[1] + row[2] * v + row[3] * v**2
         apart = np.abs(places - wave).max(axis=1) * half / abs(row[2])
-        if not len(kept) or apart.min() > 6 * size:
+        if not len(kept) or apart.min() > separation * size:
             kept.append(row)
             places = np.vstack([places, wave])
         if len(kept) == n_guesses:

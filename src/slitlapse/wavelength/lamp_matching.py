@@ -9,11 +9,11 @@ from numpy.polynomial import legendre
 __all__ = ["ArcLines", "LampMatch", "match_guesses", "relative_strength"]
 
 BEND_PRIOR = (0.04, 0.01, 0.003, 0.001)  # Legendre terms 2 to 5 over half the span, one sigma
-N_BRIGHT, N_LINES = 40, 150  # lines of each arc in the first and in the last comparison
+N_BRIGHT, N_LINES = 80, 150  # lines of each arc in the first and in the last comparison
 HOLLOW_CATHODE = {"Fe", "Cu", "Th"}  # their discharge ionises the gas they are filled with
 BRIGHTNESS_SCATTER = 1.2  # natural log of a line's flux over its listed strength, within one ion
 ION_SCATTER = 1.5  # the same, from ion to ion
-BLEND_SHARE = 0.35  # of a blend's spread that its centre may be off by, lamps being different
+BLEND_SHARE = 0.7  # of a blend's spread that its centre may be off by, lamps being different
 ANY_BRIGHTNESS = 0.03  # floor: some lines are as bright as nobody expects
 
 
@@ -107,7 +107,7 @@ def match_guesses(arcs, guesses, n_pixels, *, prior, fwhm, start_sigma, n_final=
         start = np.array([a0 + a2 / 3, a1, 2 * a2 / 3, 0, 0, 0])
         ladder = np.geomspace(start_sigma, coarse, 6)
         states.append(_settle(bright, start, n_pixels, ladder, prior, fwhm))
-    states.sort(key=lambda state: -state[1])
+    states = _without_twins(states, n_pixels)
     final = []
     for coefficients, *_ in states[:n_final]:
         ladder = np.append(np.geomspace(2 * coarse, coarse, 3), [coarse] * 2)
@@ -127,6 +127,18 @@ def match_guesses(arcs, guesses, n_pixels, *, prior, fwhm, start_sigma, n_final=
         if np.median(np.abs(legendre.legval(v, other - best))) / unit > 1.5 * fwhm
     ]
     return LampMatch(best, evidence, max(different, default=-np.inf), listed)
+
+
+def _without_twins(states, n_pixels):
+    """States by evidence, without those that settled onto a better one (to half a pixel)."""
+    v, kept, places = np.linspace(-1, 1, 9), [], []
+    for state in sorted(states, key=lambda state: -state[1]):
+        wave = legendre.legval(v, state[0])
+        unit = abs(state[0][1]) / (0.5 * (n_pixels - 1))
+        if all(np.abs(wave - other).max() > 0.5 * unit for other in places):
+            kept.append(state)
+            places.append(wave)
+    return kept
 
 
 def _brightest(arc, n):

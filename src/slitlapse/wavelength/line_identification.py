@@ -10,7 +10,7 @@ from numpy.polynomial import legendre
 __all__ = ["LineIdentification", "identify_lines"]
 
 MAX_DEGREE = 6
-BLEND_SHARE = 0.35  # of a listed blend's spread that its centre may be off by, lamps differing
+BLEND_SHARE = 0.7  # of a listed blend's spread that its centre may be off by, lamps differing
 BRIGHTNESS_SCATTER = 1.2  # natural log of flux over expected flux
 UNCERTAIN = 3.0  # lines this many times less certain than the middle one are not used
 
