@@ -14,9 +14,10 @@ with every exposure, with guiding and seeing.
 
 Forward
 -------
-`find_stars` lists the stars on a cut across the slit; `ProfileTrace` measures centre and width
-along one star, on the mean frame of a night, and draws smooth curves through both;
-`measure_profile_shift` measures one offset and one width factor for one exposure against it.
+`find_stars` lists the stars on a cut across the slit, `find_stars_in_image` those of an image
+without disperser, and `ImageToTrace` says where their traces will lie; `ProfileTrace` measures
+centre and width along one star, on the mean frame of a night, and draws smooth curves through
+both; `measure_profile_shift` measures one offset and one width factor for one exposure against it.
 
 Backward
 --------
@@ -32,16 +33,21 @@ put, with errors that are as large as stated.
 
 from slitlapse.trace.explain import plot_trace_on_image, plot_trace_residuals
 from slitlapse.trace.find_stars import find_stars
+from slitlapse.trace.image_to_trace import ImageToTrace, fit_image_to_trace
 from slitlapse.trace.profile_shift import ProfileShift, measure_profile_shift
 from slitlapse.trace.profile_trace import ProfileTrace, StarNotFoundError, TraceWarning
 from slitlapse.trace.simulate import star_image
+from slitlapse.trace.stars_in_image import find_stars_in_image
 
 __all__ = [
+    "ImageToTrace",
     "ProfileShift",
     "ProfileTrace",
     "StarNotFoundError",
     "TraceWarning",
     "find_stars",
+    "find_stars_in_image",
+    "fit_image_to_trace",
     "measure_profile_shift",
     "plot_trace_on_image",
     "plot_trace_residuals",
