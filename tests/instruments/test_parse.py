@@ -154,6 +154,13 @@ MISTAKES = [  # what to change, into what, and what the sentence says
         'overscan = { card = "B" }',
         '"overscan" in .*number 1',
     ),
+    (
+        '{ keyword = "DATASEC2" }',
+        '"[1024:2048,1:400]"',
+        "the data of amplifier 2 overlaps the data",
+    ),
+    ('{ keyword = "DATASEC2" }', '"[1026:2048,1:400]"', r"leaves a gap: 818800 of the 819200 pix"),
+    ('{ keyword = "DATASEC2" }', '"[1025:2048,1:399]"', r"pixels of .1:2048,1:400. are read; cor"),
     ("gain = 1.2", "", r'\[\[amplifiers\]\] number 1 lacks the key "gain"'),
     ("gain = 1.2", "gain = 0", '"gain" in .*number 1 is 0, but has to be a number above 0'),
     ("gain = 1.2", "gian = 1.2", '"gian" in .*number 1; did you mean "gain"'),
@@ -187,6 +194,13 @@ def test_a_mistake_names_file_key_and_what_is_allowed(what, into, message):
     sentence = str(caught.value)
     assert sentence.startswith("my.toml: ")
     assert "\n" not in sentence
+
+
+def test_an_overscan_that_lies_on_the_data_is_named():
+    text = GOOD.replace('{ keyword = "BIASSEC1" }', '"[1000:1030,1:400]"')
+    text = text.replace('{ keyword = "DATASEC2" }', '"[1025:2048,1:400]"')
+    with pytest.raises(InstrumentError, match=r"overscan of amplifier 1 overlaps the data of amp"):
+        parse(text)
 
 
 def test_a_file_that_is_not_toml_or_not_there_is_said(tmp_path):
@@ -360,8 +374,11 @@ def night_of(instrument):
 def test_a_night_written_by_any_instruments_rules_is_read_back_by_them(tmp_path, name):
     instrument = load_instrument(name)
     night = night_of(instrument)
-    recipes = dict.fromkeys(night["kind"], lambda row: np.zeros((2, 3), np.int16))
-    rules = {key: getattr(instrument, key) for key in ("header", "frames", "lamps")}
+    image = np.zeros((2, 3), np.int16)
+    n = len(instrument.amplifiers)
+    several = isinstance(instrument.extension, tuple)
+    recipes = dict.fromkeys(night["kind"], lambda row: [image] * n if several else image)
+    rules = {key: getattr(instrument, key) for key in ("header", "frames", "lamps", "extension")}
     write_night(night, recipes, tmp_path, **rules)
     back = log_of(tmp_path, name)
     assert list(back["kind"]) == list(night["kind"])

@@ -76,6 +76,14 @@ def test_the_data_hdu_wins_over_the_primary(tmp_path):
         assert header.cards["OBJECT"] == "x"
 
 
+@pytest.mark.parametrize("extension", [3, "THREE", [1, 3], ["ONE", "THREE"]])
+def test_an_hdu_that_is_not_there_is_not_replaced_by_another(tmp_path, extension):
+    second = [fits.ImageHDU(np.zeros((3, 4)), name=name) for name in ("ONE", "TWO")]
+    fits.HDUList([fits.PrimaryHDU(), *second]).writeto(tmp_path / "x.fits")
+    with pytest.raises(OSError, match=r"no image in HDU '?(3|THREE)'?, only in 1, 2"):
+        read_header(tmp_path / "x.fits", extension=extension)
+
+
 def test_the_first_of_two_equal_cards_counts(tmp_path):
     header = fits.Header([("OBSTYPE", "DARK")])
     header.append(("OBSTYPE", 1))

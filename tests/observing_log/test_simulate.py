@@ -4,6 +4,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.nddata import CCDData
 from astropy.table import QTable
 from astropy.time import Time
 
@@ -92,6 +93,30 @@ def test_several_images_become_an_hdu_each(night, tmp_path):
         assert [hdu.shape for hdu in hdus] == [(), (3, 4), (3, 4)]
         assert "IMAGETYP" in hdus[0].header
     assert read_header(path, extension=2).hdu == 2
+
+
+@pytest.mark.parametrize(
+    ("extension", "shapes"),
+    [(0, [(3, 4)]), (1, [(), (3, 4)]), (3, [(), (), (), (3, 4)]), ("SCI", [(), (3, 4)])],
+)
+def test_the_image_is_written_where_it_will_be_looked_for(night, tmp_path, extension, shapes):
+    recipes = dict.fromkeys(KINDS, lambda row: np.zeros((3, 4), np.uint16))
+    (path,) = write_night(night[:1], recipes, tmp_path, extension=extension)
+    with fits.open(path) as hdus:
+        assert [hdu.shape for hdu in hdus] == shapes
+    assert read_header(path, extension=extension).shape == (3, 4)
+
+
+@pytest.mark.parametrize("extension", [0, ["A", "B"]])
+def test_an_image_brings_its_own_cards(night, tmp_path, extension):
+    def draw(row):
+        images = [CCDData(np.ones((3, 4)), unit="adu", meta={"GAIN": gain}) for gain in (1.2, 1.3)]
+        return images[0] if extension == 0 else images
+
+    (path,) = write_night(night[:1], dict.fromkeys(KINDS, draw), tmp_path, extension=extension)
+    gains = [fits.getval(path, "GAIN", each) for each in ([0] if extension == 0 else extension)]
+    assert gains == [1.2, 1.3][: len(gains)]
+    assert read_header(path, extension=extension).cards["IMAGETYP"] == "bias"
 
 
 def test_a_kind_without_a_recipe_is_refused(night, tmp_path):

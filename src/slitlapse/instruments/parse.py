@@ -211,6 +211,7 @@ def parse_instrument(content, source="instrument file"):
             f'{source}: "extension" lists {len(extension)} HDUs for {len(amplifiers)} amplifiers: '
             "it has to be one HDU, or one for each amplifier."
         )
+    _check_layout(content["amplifiers"], source, isinstance(extension, list))
     return Instrument(
         name=content["name"],
         dispersion=content["dispersion"],
@@ -227,6 +228,50 @@ def parse_instrument(content, source="instrument file"):
         medium=wavelength.get("medium", "air"),
         source=Path(source),
     )
+
+
+def _check_layout(tables, source, apart):
+    """Complain about sections that share pixels or leave some out, where the file tells them."""
+    written = [table.get("output", table["data"]) if apart else table["data"] for table in tables]
+    if not all(_is_section(section, True) for section in written):
+        return  # cards tell, or each amplifier has pixels of its own
+    boxes = [_box(section) for section in written]
+    for number, table in enumerate(tables, start=1):
+        others = [("data", other, box) for other, box in enumerate(boxes[: number - 1], start=1)]
+        _check_apart(boxes[number - 1], f"data of amplifier {number}", others, source)
+        if _is_section(table.get("overscan")) and not apart:
+            every = [("data", other, box) for other, box in enumerate(boxes, start=1)]
+            what = f"overscan of amplifier {number}"
+            _check_apart(_box(table["overscan"]), what, every, source)
+    edges = [
+        (min(box[2 * axis] for box in boxes), max(box[2 * axis + 1] for box in boxes))
+        for axis in (0, 1)
+    ]
+    whole = (edges[0][1] - edges[0][0] + 1) * (edges[1][1] - edges[1][0] + 1)
+    covered = sum((x2 - x1 + 1) * (y2 - y1 + 1) for x1, x2, y1, y2 in boxes)
+    if covered != whole:
+        (x1, x2), (y1, y2) = edges
+        raise InstrumentError(
+            f'{source}: "data" in [[amplifiers]] leaves a gap: {covered} of the {whole} pixels of '
+            f"[{x1}:{x2},{y1}:{y2}] are read; correct the sections or add the missing amplifier."
+        )
+
+
+def _check_apart(box, what, others, source):
+    """Complain if a section shares pixels with another."""
+    for key, number, other in others:
+        (x1, x2, y1, y2), (u1, u2, v1, v2) = box, other
+        if max(x1, u1) <= min(x2, u2) and max(y1, v1) <= min(y2, v2):
+            raise InstrumentError(
+                f"{source}: the {what} overlaps the {key} of amplifier {number} in [[amplifiers]]; "
+                "every pixel has to belong to one section."
+            )
+
+
+def _box(section):
+    """First and last column, first and last row."""
+    x1, x2, y1, y2 = map(int, SECTION.fullmatch(section).groups())
+    return min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
 
 
 def _site(value, source):

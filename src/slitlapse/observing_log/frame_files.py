@@ -163,8 +163,8 @@ def read_header(path, *, extension=0):
     path : path-like
         The FITS file.
     extension : int, str or list, optional
-        Number or name of the data HDU (of a list, the first). Where it has no image, the first
-        HDU that has one is taken, because compression moves HDU 0 to HDU 1.
+        Number or name of the data HDU (of a list, the first, but all have to be there). Where
+        HDU 0 has no image, the first HDU that has one is taken, because compression moves it.
 
     Returns
     -------
@@ -174,17 +174,18 @@ def read_header(path, *, extension=0):
     Raises
     ------
     OSError
-        If the file cannot be read, is not FITS, is cut short, or holds no image.
+        If the file cannot be read, is not FITS, is cut short, or holds no image there.
     """
-    wanted = extension[0] if isinstance(extension, (list, tuple)) else extension
+    wanted = list(extension) if isinstance(extension, (list, tuple)) else [extension]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             with open(path, "rb") as file, fits.open(file) as hdus:  # closed even if it is broken
                 images = [n for n, hdu in enumerate(hdus) if _shape(hdu) is not None]
                 whole = all(_is_whole(hdu) for hdu in hdus)
-                named = [n for n in images if wanted in (n, hdus[n].name)]
-                number = (named + images + [0])[0]
+                names = {name: n for n in images[::-1] for name in (n, hdus[n].name)}
+                missing = [name for name in wanted if name not in names and name != 0]
+                number = names.get(wanted[0], (images + [0])[0])
                 cards, shape = hdus[number].header.copy(), _shape(hdus[number])
                 if number:
                     cards.extend(hdus[0].header, unique=True)
@@ -198,6 +199,8 @@ def read_header(path, *, extension=0):
         raise OSError("cut short, it ends before its data do")
     if not images:
         raise OSError("no HDU holds a two-dimensional image")
+    if missing:
+        raise OSError(f"no image in HDU {missing[0]!r}, only in {', '.join(map(str, images))}")
     return FrameHeader(Path(path), cards, shape, number)
 
 

@@ -12,7 +12,9 @@ from .header_table import FRAMES, HEADER, LAMPS, PARTS, _any_of, tabulate_header
 __all__ = ["write_night"]
 
 
-def write_night(table, recipes, folder, *, header=None, frames=None, lamps=None, cards=None):
+def write_night(
+    table, recipes, folder, *, header=None, frames=None, lamps=None, extension=0, cards=None
+):
     """
     Write one FITS file per row of a log: the way back from `make_header_table`.
 
@@ -24,13 +26,16 @@ def write_night(table, recipes, folder, *, header=None, frames=None, lamps=None,
         where present.
     recipes : dict
         Kind to a function of the row that returns the image, shape (n_y, n_x), in adu: an array,
-        or a list of arrays where each amplifier has an HDU of its own.
+        a `~astropy.nddata.CCDData` or HDU (whose header is written, too), or a list of such where
+        each amplifier has an HDU of its own.
     folder : path-like
         Is made where it does not exist.
     header, frames, lamps : dict, optional
         The rules that the headers have to fulfil, as in `make_header_table`.
+    extension : int, str or list, optional
+        HDU to write the image to; a list for a list of images, by default HDUs 1, 2, ...
     cards : dict, optional
-        More cards, written to every header.
+        More cards, written to every primary header.
 
     Returns
     -------
@@ -64,12 +69,31 @@ def write_night(table, recipes, folder, *, header=None, frames=None, lamps=None,
             raise ValueError(f"The file name {str(row['filename'])!r} leaves the folder {folder}.")
         _check(path, written, row, {"header": rules, "frames": frames, "lamps": lamps})
         images = recipes[str(row["kind"])](row)
-        images = images if isinstance(images, list) else [images]
-        primary = fits.PrimaryHDU(np.asarray(images[0]) if len(images) == 1 else None, written)
-        more = [fits.ImageHDU(np.asarray(image)) for image in images] if len(images) > 1 else []
-        fits.HDUList([primary, *more]).writeto(path, overwrite=True)
+        _hdus(written, images, extension).writeto(path, overwrite=True)
         paths.append(path)
     return paths
+
+
+def _hdus(cards, images, extension):
+    """HDUs with the images where they are to be looked for; the cards go to the primary."""
+    if not isinstance(images, list):
+        images, places = [images], [extension]
+    else:
+        known = isinstance(extension, (list, tuple))
+        places = list(extension) if known else range(1, len(images) + 1)
+    hdus = [fits.PrimaryHDU(header=cards)]
+    for image, place in zip(images, places, strict=True):
+        data, own = getattr(image, "data", image), getattr(image, "header", None)
+        data = np.asarray(image if isinstance(image, np.ndarray) else data)
+        if place == 0:
+            hdus[0] = fits.PrimaryHDU(data, cards if own is None else fits.Header(own))
+            hdus[0].header.update(cards)
+            continue
+        while not isinstance(place, str) and len(hdus) < place:
+            hdus.append(fits.ImageHDU())
+        name = place if isinstance(place, str) else None
+        hdus.append(fits.ImageHDU(data, None if own is None else fits.Header(own), name=name))
+    return fits.HDUList(hdus)
 
 
 def _long(keyword):
