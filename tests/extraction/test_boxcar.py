@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from astropy.nddata import CCDData, StdDevUncertainty
 from specreduce.extract import BoxcarExtract as UpstreamBoxcar
-from specreduce.tracing import FlatTrace
+from specreduce.tracing import ArrayTrace, FlatTrace
 
-from slitlapse.extraction import BoxcarExtract, PixelNoise, gaussian_profile
+from slitlapse.extraction import BoxcarExtract, PixelNoise, gaussian_profile, moffat_profile
 from slitlapse.extraction.simulate import simulate_star
 
 
@@ -101,3 +101,38 @@ def test_a_noise_model_refuses_adu():
     ccd = CCDData(np.ones((20, 5)), unit="adu")
     with pytest.raises(ValueError, match="the image is in adu"):
         BoxcarExtract(ccd, FlatTrace(ccd, 10), star_width=2.0, noise=PixelNoise(3.0))()
+
+
+@pytest.mark.parametrize("choice", [{"width_in": "seeing"}, {"light_outside": "correct"}, {}])
+def test_light_curves_before_and_after_a_comparison_star_when_the_seeing_changes(choice):
+    rng, n_x, x = np.random.default_rng(12), 512, np.arange(512)
+    width = 2.5 if "width_in" in choice else 12.0
+    light, noise = [], PixelNoise(4.0, sky=60.0)
+    variance = []
+    for _ in range(40):
+        seeing = rng.uniform(0.85, 1.15)
+        fluxes = []
+        for brightness, row, bluer in ((2e4, 25.2, 0.08), (1.2e4, 24.7, 0.02)):
+            centre = row + 1.5 * np.sin(x / 300) + rng.uniform(-0.5, 0.5)
+            spread = 2.1 * seeing * (1 + bluer * (1 - 2 * x / n_x))
+            kwargs = {"family": "moffat", "sky": 60.0, "read_noise": 4.0}
+            star = simulate_star(brightness, (51, n_x), centre, spread, rng=rng, **kwargs)
+            measured = spread * (1 + rng.normal(0, 5e-4))
+            extract = BoxcarExtract(
+                star.data, ArrayTrace(star.data, centre), width, star_width=measured,
+                profile=moffat_profile, noise=noise, **choice,
+            )  # fmt: skip
+            fluxes.append(extract.spectrum)
+        light.append([spectrum.flux.value.sum() for spectrum in fluxes])
+        variance.append([(spectrum.uncertainty.array**2).sum() for spectrum in fluxes])
+    light, variance = np.array(light), np.array(variance)
+    limit = np.sqrt((variance / light**2).mean(axis=0))
+    ratio = light[:, 0] / light[:, 1]
+    after = ratio.std(ddof=1) / ratio.mean() / np.hypot(*limit)
+    alone = light.std(axis=0, ddof=1) / light.mean(axis=0) / limit
+    assert after < 1.1 + 4 / np.sqrt(2 * 39)
+    if not choice:  # what a fixed aperture loses cancels only as far as the stars are alike
+        assert np.all(alone > 3)
+    elif "light_outside" in choice:
+        # 5e-4 of the width is 2e-4 of the light beyond the aperture
+        assert np.all(alone < 1.1 + 4 / np.sqrt(2 * 39))

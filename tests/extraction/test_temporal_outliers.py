@@ -3,21 +3,38 @@
 import numpy as np
 import pytest
 
-from slitlapse.extraction import TemporalOutliers, gaussian_profile
+from slitlapse.extraction import (
+    PixelNoise,
+    TemporalOutliers,
+    gaussian_profile,
+    moffat_profile,
+    optimal_sums,
+)
+from slitlapse.extraction.simulate import simulate_star
 
-ROWS = np.arange(25)[:, None]
+ROWS, N_TIME = np.arange(29)[:, None], 30
+NOISE = PixelNoise(4.0, sky=60.0)
 
 
-def night(rng, n_time=24, n_x=300, transit=False):
-    """Exposures of one star that drifts, breathes and, if asked, transits: model and data."""
-    for number in range(n_time):
-        centre = np.full(n_x, 12 + rng.uniform(-0.5, 0.5))
-        width = np.full(n_x, rng.uniform(1.7, 2.4))
-        dimming = 0.98 if transit and n_time // 3 <= number < 2 * n_time // 3 else 1.0
-        flux = 2e4 * dimming * rng.uniform(0.7, 1.0)
-        model = flux * gaussian_profile(ROWS, centre, width)
-        variance = model + 60
-        yield model + rng.normal(size=model.shape) * np.sqrt(variance), model, variance
+def night(seed, family="moffat", model=moffat_profile, n_x=400, hits=0.0):
+    """
+    Exposures of a star that drifts, jumps in seeing and transparency and transits in between.
+
+    The flux behind the model of an exposure is extracted from the same, struck, exposure.
+    """
+    rng, x = np.random.default_rng(seed), np.arange(n_x)
+    for number in range(N_TIME):
+        centre = 14 + 0.5 * np.sin(x / 100) + rng.uniform(-0.5, 0.5)
+        width = 2.1 * rng.choice([0.8, 1, 1.3]) * (1.08 - 0.16 * x / n_x)
+        flux = 2e4 * rng.uniform(0.6, 1) * (0.98 if 10 <= number < 20 else 1)
+        flux = flux * (1 + 0.3 * np.sin(x / 50))
+        kwargs = {"family": family, "sky": 60.0, "read_noise": 4.0}
+        star = simulate_star(flux, (29, n_x), centre, width, rng=rng, **kwargs)
+        hit = rng.random(star.data.shape) < hits
+        data = star.data + hit * rng.uniform(10, 100, hit.shape) * np.sqrt(star.variance)
+        profile = model(ROWS, centre, width)
+        light = np.maximum(optimal_sums(data, profile, NOISE).flux[0], 0) * profile
+        yield (data, light, NOISE.total(light)), hit, profile
 
 
 def marks_of(exposures, **kwargs):
@@ -26,34 +43,50 @@ def marks_of(exposures, **kwargs):
     return marks + outliers.finish()
 
 
-def test_hits_are_found_and_false_alarms_are_rare():
-    rng = np.random.default_rng(1)
-    exposures, hits = [], []
-    for data, model, variance in night(rng):
-        hit = rng.random(data.shape) < 0.002
-        size = rng.uniform(10, 60, data.shape) * np.sqrt(variance + (0.02 * model) ** 2)
-        exposures.append((data + hit * size, model, variance))
-        hits.append(hit)
-    marks = np.array(marks_of(exposures))
-    hits = np.array(hits)
+@pytest.mark.parametrize(
+    ("family", "model"),
+    [
+        ("moffat", moffat_profile),
+        ("moffat", gaussian_profile),
+        ("asymmetric", gaussian_profile),
+    ],
+)
+def test_hits_are_found_and_false_alarms_are_rare_even_with_the_wrong_profile(family, model):
+    exposures, hits, profiles = zip(*night(1, family, model, hits=0.002), strict=True)
+    marks, hits = np.array(marks_of(exposures)), np.array(hits)
     assert marks.shape == hits.shape
     assert marks[hits].mean() >= 0.95
     assert marks[~hits].mean() < 1e-4
+    core = np.array([profile > 0.3 * profile.max(axis=0) for profile in profiles])
+    assert not marks[~hits & core].any()
 
 
-def test_a_transit_with_sharp_ingress_and_jumps_of_seeing_are_never_flagged():
-    marks = np.array(marks_of(night(np.random.default_rng(2), transit=True)))
-    assert marks.mean() < 1e-4
+def test_a_transit_with_sharp_ingress_is_not_changed():
+    exposures, _, profiles = zip(*night(2), strict=True)
+    marks = marks_of(exposures)
+    for (data, _, _), mark, profile in zip(exposures, marks, profiles, strict=True):
+        before = optimal_sums(data, profile, NOISE, reject_sigma=None)
+        after = optimal_sums(data, profile, NOISE, mark, reject_sigma=None)
+        light, error = before.flux[0].sum(), np.sqrt(before.variance[0].sum())
+        assert abs(after.flux[0].sum() - light) < 0.02 * error
 
 
 def test_the_buffer_is_bounded_and_every_exposure_is_answered_once():
     outliers = TemporalOutliers(n_neighbours=2)
     answers = []
-    for exposure in night(np.random.default_rng(3), n_time=15, n_x=20):
+    for exposure, _, _ in night(3, n_x=40):
         answers += outliers.add(*exposure)
         assert len(outliers._buffer) <= 5
     answers += outliers.finish()
-    assert len(answers) == 15
+    assert len(answers) == N_TIME
+
+
+def test_what_goes_in_is_not_changed():
+    exposures = [exposure for exposure, _, _ in night(4, n_x=40, hits=0.01)]
+    kept = [exposure[0].copy() for exposure in exposures]
+    assert np.any(marks_of(exposures))
+    for exposure, before in zip(exposures, kept, strict=True):
+        np.testing.assert_array_equal(exposure[0], before)
 
 
 def test_masked_pixels_are_neither_used_nor_marked():
@@ -66,6 +99,12 @@ def test_masked_pixels_are_neither_used_nor_marked():
     for _ in range(4):
         marks += outliers.add(broken, model, model, mask)
     assert not np.any(marks + outliers.finish())
+
+
+def test_a_single_exposure_has_nothing_to_be_compared_with():
+    outliers = TemporalOutliers()
+    assert outliers.add(np.ones((3, 4)), np.ones((3, 4)), np.ones((3, 4))) == []
+    assert not np.any(outliers.finish())
 
 
 def test_no_neighbours_is_refused():

@@ -117,9 +117,34 @@ class TemporalOutliers:
         low = np.take_along_axis(ordered, np.maximum((number - 1) // 2, 0)[None], axis=0)[0]
         high = np.take_along_axis(ordered, np.maximum(number // 2, 0)[None] % len(others), axis=0)
         middle = np.where(number > 0, (low + np.where(number % 2, low, high[0])) / 2, 0)
+        variances = np.stack([s**2 * item[2] for s, item in zip(scale, others, strict=True)])
+        spread = variances.mean(axis=0)
         # the median of n Gaussian deviates varies by about pi / 2 n
-        spread = np.mean([s**2 * item[2] for s, item in zip(scale, others, strict=True)], axis=0)
         allowed = variance + spread * np.minimum(np.pi / (2 * np.maximum(number, 1)), 1)
         allowed = allowed + (self.profile_error * model) ** 2
+        # neighbours that disagree among themselves (seeing that changes a profile that is not
+        # quite right) do not know what to expect; one of them may itself be struck
+        apart = np.where(known, (expected - middle) ** 2, 0)
+        disagreement = (apart.sum(axis=0) - apart.max(axis=0)) / np.maximum(number - 2, 1)
+        allowed = allowed + 2 * np.maximum(disagreement - 2 * spread, 0)
+        change = residual - middle
+        change = change - _smooth_change(change, model.sum(axis=0))
         with np.errstate(invalid="ignore"):
-            return (residual - middle) > self.threshold * np.sqrt(allowed)
+            return change > self.threshold * np.sqrt(allowed)
+
+
+def _smooth_change(change, light, block=32):
+    """
+    Find the part of a change that a row shows in many columns, in proportion to the star.
+
+    Seeing and drift change a row over long stretches of the trace, a hit only in a few columns.
+    """
+    n_rows, n_x = change.shape
+    light = np.maximum(light, np.abs(light).mean() * 1e-3)
+    padded = np.full((n_rows, -(-n_x // block) * block), np.nan)
+    padded[:, :n_x] = change / light
+    ordered = np.sort(padded.reshape(n_rows, -1, block), axis=2)  # NaN goes last
+    number = np.isfinite(ordered).sum(axis=2, keepdims=True)
+    middle = np.take_along_axis(ordered, number // 2 - (number > 0), axis=2)
+    middle = np.where(number > block // 4, middle, 0)
+    return np.repeat(middle[:, :, 0], block, axis=1)[:, :n_x] * light
