@@ -46,8 +46,11 @@ from .line_lists import (
     sky_line_list,
     split_lamp_names,
 )
-from .wavelength_export import to_fits_wcs, to_gwcs, to_specreduce
+from .line_tilt import LineTilt
+from .spectral_shift import ShiftSeries, measure_shift, telluric_mask
+from .wavelength_export import to_fits_wcs, to_gwcs, to_header, to_specreduce
 from .wavelength_solution import WavelengthSolution
+from .zero_point import ZeroPoint, measure_zero_point
 
 __all__ = [
     "KNOWN_LAMPS",
@@ -56,26 +59,35 @@ __all__ = [
     "LampMatch",
     "LineIdentification",
     "LineList",
+    "LineTilt",
+    "ShiftSeries",
     "WavelengthError",
     "WavelengthSolution",
+    "ZeroPoint",
     "convert_medium",
     "find_lines",
     "identify_lines",
     "lamp_line_list",
     "match_guesses",
     "match_lamps",
+    "measure_shift",
+    "measure_zero_point",
     "merge_blends",
     "read_line_list",
     "relative_strength",
     "search_dispersion",
     "sky_line_list",
     "split_lamp_names",
+    "telluric_mask",
     "to_fits_wcs",
     "to_gwcs",
+    "to_header",
     "to_specreduce",
 ]
 
 BELIEVE = 6.0  # natural log of the odds below which a relation is not believed
+# ranks from, to; weight of such a line; power of the listed strengths it is compared with
+BRIGHTNESS_CLASSES = ((0, 12, 1.0, 0.8), (12, 36, 0.8, 0.5), (36, 999, 0.4, 0.3))
 WIDEST = (2500.0, 3000.0)  # one sigma, angstrom, of middle and half span when nothing is known
 
 
@@ -147,9 +159,7 @@ def match_lamps(
     guesses, prior, start = _first_guesses(
         observed, n_pixels, wavelength_range, dispersion, guess, pairs, increasing, medium
     )
-    match = match_guesses(
-        observed, guesses, n_pixels, prior=prior, fwhm=width, start_sigma=start
-    )
+    match = match_guesses(observed, guesses, n_pixels, prior=prior, fwhm=width, start_sigma=start)
     named = [
         (table, seen.wavelength, seen.spread, seen.flux, seen.ion)
         for table, seen in zip(tables, match.listed, strict=True)
@@ -209,7 +219,9 @@ def _observed(table, lines):
     )
 
 
-def _first_guesses(observed, n_pixels, wavelength_range, dispersion, guess, pairs, increasing, medium):
+def _first_guesses(
+    observed, n_pixels, wavelength_range, dispersion, guess, pairs, increasing, medium
+):
     """Guesses, what was known before (one sigma of middle and half span), how far off they are."""
     half = 0.5 * (n_pixels - 1)
     if guess is not None or pairs is not None:
@@ -217,10 +229,12 @@ def _first_guesses(observed, n_pixels, wavelength_range, dispersion, guess, pair
     arcs = []
     for arc in observed:  # the brighter the lines, the more their listed strength counts
         rank = np.argsort(np.argsort(-arc.flux))
-        for first, last, weight, power in ((0, 12, 1.0, 0.8), (12, 36, 0.8, 0.5), (36, 999, 0.4, 0.3)):
+        for first, last, weight, power in BRIGHTNESS_CLASSES:
             of = (rank >= first) & (rank < last)
             if of.any():
-                arcs.append((arc.pixel[of], np.full(of.sum(), weight), arc.wavelength, arc.strength**power))
+                arcs.append(
+                    (arc.pixel[of], np.full(of.sum(), weight), arc.wavelength, arc.strength**power)
+                )
     directions = {None: (1, -1), True: (1,), False: (-1,)}[increasing]
     kwargs = {"directions": directions, "n_guesses": 100, "n_bins": 512}
     prior, start = WIDEST, 8.0

@@ -13,7 +13,14 @@ MAX_GROUP = 8  # lines fitted together; longer chains are cut at their widest ga
 
 
 def find_lines(
-    spectrum, *, uncertainty=None, mask=None, fwhm=None, min_snr=5.0, saturation=None, max_lines=None
+    spectrum,
+    *,
+    uncertainty=None,
+    mask=None,
+    fwhm=None,
+    min_snr=5.0,
+    saturation=None,
+    max_lines=None,
 ):
     """
     Find emission lines in an extracted arc and measure where they are.
@@ -44,10 +51,10 @@ def find_lines(
     lines : `~astropy.table.QTable`
         One row per line, by pixel: ``pixel``, ``pixel_uncertainty``, ``fwhm`` (all pixel),
         ``amplitude`` (height of the fitted line above the background, in the unit of the flux),
-        ``flux``, ``snr``, and the flags ``blended`` (a close neighbour, or too broad or too lopsided to
-        be one line: then its lopsidedness counts as uncertainty too), ``saturated``, ``edge`` (cut by the edge), ``narrow`` (too sharp
-        for the spectrograph: a hot pixel or a cosmic ray); ``meta["fwhm"]`` is the typical width
-        and ``meta["n_pixels"]`` the length of the spectrum.
+        ``flux``, ``snr``, and the flags ``blended`` (a close neighbour, or too broad or too
+        lopsided to be one line; lopsidedness then counts as uncertainty), ``saturated``, ``edge``
+        (cut by the edge), ``narrow`` (too sharp for the spectrograph: a hot pixel or a cosmic
+        ray); ``meta["fwhm"]`` is the typical width, ``meta["n_pixels"]`` the spectrum's length.
 
     Raises
     ------
@@ -358,7 +365,10 @@ def _make_table(rows, flux, noise, bad, fwhm, unit, saturation, max_lines, min_s
             "edge": (centre < typical) | (centre > flux.size - 1 - typical),
             "narrow": width < 0.6 * typical,
         },
-        meta={"fwhm": float(np.median(typical)) if len(typical) else fwhm, "n_pixels": int(flux.size)},
+        meta={
+            "fwhm": float(np.median(typical)) if len(typical) else fwhm,
+            "n_pixels": int(flux.size),
+        },
     )
     table["edge"] |= (near & bad).any(axis=1)
     if max_lines is not None and len(table) > max_lines:

@@ -216,7 +216,9 @@ def _rescaled(arc, listed, belong):
     offset = np.log(arc.flux)[:, None] - np.log(listed.strength)
     before = np.log(listed.flux / listed.strength)
     factor = np.empty(len(before))
-    common = (belong * offset).sum() / max(belong.sum(), 1e-9) if belong.sum() > 3 else before.mean()
+    common = (
+        (belong * offset).sum() / max(belong.sum(), 1e-9) if belong.sum() > 3 else before.mean()
+    )
     for name in np.unique(listed.ion):
         of = listed.ion == name
         weight = belong[:, of].sum() / BRIGHTNESS_SCATTER**2

@@ -116,7 +116,11 @@ def _leave_out_uncertain(table, coefficients, n_pixels):
     if len(matched) < 12:
         return
     limit = max(UNCERTAIN * np.median(sigma), np.sort(sigma)[11], 0.05)
-    table["reason"][matched[sigma > limit]] = "too uncertain (faint or blended)"
+    pixel = table["pixel"].value[matched]
+    kept = pixel[sigma <= limit]
+    outside = (pixel < kept.min()) | (pixel > kept.max())  # better than to extrapolate
+    out = (sigma > limit) & ~(outside & (sigma < 4 * limit))
+    table["reason"][matched[out]] = "too uncertain (faint or blended)"
 
 
 def _slope(coefficients, x):

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from functools import lru_cache
+from functools import cache
 from importlib import resources
 
 import astropy.units as u
@@ -56,10 +56,11 @@ class LineList(QTable):
     >>> mercury = lamp_line_list("Hg", wavelength_range=(5400, 5500))
     >>> mercury.medium
     'air'
-    >>> float(mercury["wavelength"][mercury["strength"].argmax()].value)
-    5460.75...
-    >>> float(mercury.to_medium("vacuum")["wavelength"][mercury["strength"].argmax()].value)
-    5462.26...
+    >>> green = mercury["strength"].argmax()
+    >>> print(f"{mercury['wavelength'][green]:.2f}")
+    5460.75 Angstrom
+    >>> print(f"{mercury.to_medium('vacuum')['wavelength'][green]:.2f}")
+    5462.27 Angstrom
     """
 
     @property
@@ -155,7 +156,7 @@ def split_lamp_names(text):
     return list(dict.fromkeys(found))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _packaged(name):
     """Read one packaged list: comments, then a header, then vacuum angstrom, strength, ion."""
     text = resources.files(__package__).joinpath("data", f"{name}.csv").read_text("utf-8")
@@ -301,9 +302,8 @@ def read_line_list(source, *, medium, lamp="user"):
         table, origin = source, "user's table"
     else:
         origin = str(source)
-        rows = [
-            line.split("#")[0].replace(",", " ").split() for line in open(source, encoding="utf-8")
-        ]
+        with open(source, encoding="utf-8") as text:
+            rows = [line.split("#")[0].replace(",", " ").split() for line in text]
         rows = [row for row in rows if row]
         try:
             table = QTable({"wavelength": [float(row[0]) for row in rows]})

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from astropy.modeling import models
@@ -236,7 +237,7 @@ def _blocks(data, bad, n_blocks):
     edges = np.unique(np.linspace(first, last + 1, n_blocks + 1).round().astype(int))
     count = np.add.reduceat(~bad, edges[:-1], axis=0)[: len(edges) - 1]
     count[-1] = (~bad)[edges[-2] : edges[-1]].sum(axis=0)
-    total = np.array([data[a:b].sum(axis=0) for a, b in zip(edges[:-1], edges[1:], strict=True)])
+    total = np.array([data[a:b].sum(axis=0) for a, b in pairwise(edges)])
     blocks = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     rows = 0.5 * (edges[:-1] + edges[1:] - 1)
     blocks = np.where(np.isfinite(blocks), blocks, np.nanmedian(blocks, axis=1, keepdims=True))
@@ -324,7 +325,10 @@ def _solve(design, line, value, sigma, good, extra, n_lines):
     """Least squares for the terms with one free position per line (eliminated by centring)."""
     weight = np.where(good, 1 / (sigma**2 + extra**2), 0.0)
     total = np.maximum(np.bincount(line, weight, n_lines), 1e-300)
-    mean = lambda v: (np.bincount(line, weight * v, n_lines) / total)[line]  # noqa: E731
+
+    def mean(value):
+        return (np.bincount(line, weight * value, n_lines) / total)[line]
+
     centred = design - np.column_stack([mean(column) for column in design.T])
     root = np.sqrt(weight)
     terms = np.linalg.lstsq(centred * root[:, None], (value - mean(value)) * root, rcond=None)[0]

@@ -46,9 +46,9 @@ def arc_spectrum(
     Examples
     --------
     >>> solution = WavelengthSolution([5500.0, 500.0], (0, 1000), 1001)
-    >>> arc = arc_spectrum(solution, lamp_line_list("Ne"), fwhm=3.0)
+    >>> arc = arc_spectrum(solution, lamp_line_list("Hg"), fwhm=3.0)
     >>> round(float(solution.pixel_to_wavelength(arc.argmax()).value))
-    5852
+    5461
     """
     wave = lines.to_medium(solution.medium)["wavelength"]
     centre = solution.wavelength_to_pixel(wave)

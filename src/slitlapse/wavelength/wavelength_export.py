@@ -6,7 +6,9 @@ from astropy.io import fits
 from astropy.modeling import models
 from specreduce.wavesol1d import WavelengthSolution1D
 
-__all__ = ["to_fits_wcs", "to_gwcs", "to_specreduce"]
+__all__ = ["to_fits_wcs", "to_gwcs", "to_header", "to_specreduce"]
+
+FITS_CODE = {"air": "AWAV", "vacuum": "WAVE"}
 
 
 def to_specreduce(solution):
@@ -74,7 +76,7 @@ def to_fits_wcs(solution, *, extname="WCS-TAB"):
     )
     header = fits.Header()
     header["WCSAXES"] = 1
-    header["CTYPE1"] = "AWAV-TAB" if solution.medium == "air" else "WAVE-TAB"
+    header["CTYPE1"] = f"{FITS_CODE[solution.medium]}-TAB"
     header["CUNIT1"] = "m"
     header["CRPIX1"] = 1.0
     header["CRVAL1"] = 1.0
@@ -85,3 +87,26 @@ def to_fits_wcs(solution, *, extname="WCS-TAB"):
     header["PV1_2"] = 1
     header["PV1_3"] = 1
     return header, table
+
+
+def to_header(solution):
+    """
+    FITS cards: a linear axis through the middle pixel, and the exact polynomial as WSOL cards.
+
+    For software that wants the exact relation as a standard FITS axis see `to_fits_wcs`.
+    """
+    middle = 0.5 * (solution.n_pixels - 1)
+    header = fits.Header()
+    medium = solution.medium
+    header["CTYPE1"] = (FITS_CODE[medium], f"wavelength in {medium}, linear part")
+    header["CUNIT1"] = "Angstrom"
+    header["CRPIX1"] = middle + 1
+    header["CRVAL1"] = float(solution.pixel_to_wavelength(middle).value)
+    header["CDELT1"] = float(solution.dispersion(middle).value)
+    header["WSOLTYPE"] = (solution.basis, "polynomial of the exact solution")
+    header["WSOLMED"] = (solution.fitted_medium, "what its coefficients are in")
+    header["WSOLMIN"] = (solution.domain[0], "0-indexed pixel at -1")
+    header["WSOLMAX"] = (solution.domain[1], "0-indexed pixel at +1")
+    for i, value in enumerate(solution.coefficients):
+        header[f"WSOLC{i}"] = (float(value), "Angstrom")
+    return header
