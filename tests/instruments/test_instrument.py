@@ -1,12 +1,19 @@
 """From what a file says and what a header says to amplifiers, lamps and a log."""
 
 import astropy.units as u
+import numpy as np
 import pytest
 from astropy.io import fits
 
-from slitlapse.instruments import AmplifierCards, Instrument, InstrumentError
+from slitlapse.instruments import (
+    AmplifierCards,
+    Instrument,
+    InstrumentError,
+    list_instruments,
+    load_instrument,
+)
 from slitlapse.observing_log import make_header_table
-from slitlapse.photons import Amplifier
+from slitlapse.photons import Amplifier, process_amplifiers, to_raw
 
 
 def make(amplifiers, **kwargs):
@@ -101,3 +108,75 @@ def test_the_rules_go_straight_into_the_log(tmp_path):
     )
     assert instrument.frame_kinds == ("bias", "science")
     assert list(make_header_table(tmp_path, **instrument.log_rules)["kind"]) == ["bias"]
+
+
+ING = {"TRIMSEC": "[1:60,1:400]", "BIASSEC": "[1:60,405:430]", "GAIN": 1.2, "READNOIS": 4.2}
+DIS = {"DATASEC": "[1:400,1:50]", "BIASSEC": "[403:440,1:50]", "GAIN": 1.9, "RDNOISE": 5.0}
+MAGELLAN = {"DATASEC": "[1:512,1:2048]", "BIASSEC": "[513:576,1:2048]", "EGAIN": 1.6, "ENOISE": 4.7}
+CHIP = {**MAGELLAN, "DATASEC": "[1:1024,1:2048]", "BIASSEC": "[1025:1088,1:2048]"}
+RIGHT = {"DATASEC": "[1:64,1:50]", "BIASSEC": "[65:96,1:50]", "GAIN": 1.6, "RDNOISE": 4.0}
+LEFT = {**RIGHT, "DATASEC": "[33:96,1:50]", "BIASSEC": "[1:32,1:50]"}
+CARDS = {  # what frames of instruments whose files point to cards may say, smaller than real ones
+    "dbsp_blue": {"TSEC1": "[11:60,1:400]", "BSEC1": "[61:90,1:400]", "GAIN": 0.72, "RON": 2.5},
+    "floyds_red": {"GAIN": 2.3, "RDNOISE": 3.5},
+    "floyds_blue": {"GAIN": 2.3, "RDNOISE": 3.5},
+    "st7": {"EGAIN": 2.55},
+    "ids": ING,
+    "acam": ING,
+    "dis_red": DIS,
+    "dis_blue": DIS,
+    "ldss3c": [MAGELLAN, {**MAGELLAN, "EGAIN": 1.4}],
+    "imacs": [CHIP, CHIP],
+    "gmos_n": [RIGHT, LEFT] * 6,
+}
+
+
+@pytest.mark.parametrize("name", list_instruments())
+def test_what_an_instrument_reads_out_is_what_fell_on_it(name):
+    """Electrons, read out through every amplifier into its HDU, come back where they were."""
+    instrument, rng = load_instrument(name), np.random.default_rng(11)
+    headers = CARDS.get(name, {})
+    amplifiers = instrument.amplifiers_for(headers)
+    rows, columns = (
+        [np.arange(10000)[each.output[axis]] for each in amplifiers] for axis in (0, 1)
+    )
+    first = [min(each.min() for each in lines) for lines in (rows, columns)]
+    last = [max(each.max() for each in lines) for lines in (rows, columns)]
+    rows, columns = (
+        [each - o for each in lines] for lines, o in zip((rows, columns), first, strict=True)
+    )
+    shape = (last[0] - first[0] + 1, last[1] - first[1] + 1)
+    truth = np.add.outer(np.arange(shape[0]), np.arange(shape[1]) / 7) + 500.0
+    targets = [np.ix_(y, x) for y, x in zip(rows, columns, strict=True)]
+    one_hdu = [
+        Amplifier(
+            each.data,
+            each.overscan,
+            gain=each.gain,
+            read_noise=4.0 if each.read_noise is None else each.read_noise,
+        )
+        for each in amplifiers
+    ]
+    if isinstance(instrument.extension, tuple):
+        raw = [
+            to_raw(truth[target], [alone], rng=rng, poisson=False, bias_level=900)
+            for target, alone in zip(targets, one_hdu, strict=True)
+        ]
+    else:
+        raw = to_raw(truth, one_hdu, rng=rng, poisson=False, bias_level=900)
+    noise = [one.read_noise for one in one_hdu]
+    amplifiers = [
+        each.with_noise(read_noise=sigma) for each, sigma in zip(amplifiers, noise, strict=True)
+    ]
+    found = process_amplifiers(raw, amplifiers, overscan="constant").data
+    assert found.shape == truth.shape
+    for each, target in zip(amplifiers, targets, strict=True):
+        # without an overscan the level stays
+        level = 0 if each.overscan is not None else 900 * each.gain.value
+        residual = (found - truth)[target] - level
+        gain = each.gain.value
+        sigma = np.hypot(each.read_noise.value, gain / np.sqrt(12))  # and whole numbers of adu
+        # the mean has the error of the data's pixels and of the level's, three lines at least
+        error = sigma * np.hypot(1 / np.sqrt(residual.size), 1 / np.sqrt(3 * min(residual.shape)))
+        assert abs(residual.mean()) < 4 * error
+        assert residual.std() == pytest.approx(sigma, rel=0.1)
