@@ -74,7 +74,7 @@ def find_stars_in_image(image, *, mask=None, fwhm=None, threshold=5.0, n_stars=N
             return _table([], [], [], guess, [], unit)
         x, y = np.asarray(found["x_centroid"]), np.asarray(found["y_centroid"])
         bright = np.argsort(-np.asarray(found["flux"]))[:10]
-        if not last:
+        for _ in range(0 if last else 4):
             guess = _median_width(flat, good, x[bright], y[bright], guess)
     flux, n_pixels = _circle_sums(flat, good, x, y, 1.5 * guess)
     order = np.argsort(-flux)[:n_stars]
@@ -135,12 +135,13 @@ def _quietly(finder, flat, bad):
 
 def _median_width(flat, good, x, y, guess):
     """Measure the width of stars from their flux within two circles, as a Gaussian has it."""
-    inner, _ = _circle_sums(flat, good, x, y, guess)
-    outer, _ = _circle_sums(flat, good, x, y, 2.0 * guess)
+    inner, _ = _circle_sums(flat, good, x, y, 0.5 * guess)
+    outer, _ = _circle_sums(flat, good, x, y, 1.5 * guess)
     share = np.clip(inner / np.maximum(outer, 1e-12), 0.05, 0.98)
     # a circle of radius r holds 1 - exp(-r^2 / 2 sigma^2) of a Gaussian: solve for sigma
     sigma = np.linspace(0.2, 3.0, 400)[:, None] * guess
-    model = (1 - np.exp(-0.5 * (guess / sigma) ** 2)) / (1 - np.exp(-2 * (guess / sigma) ** 2))
+    inside, around = (1 - np.exp(-0.5 * (r * guess / sigma) ** 2) for r in (0.5, 1.5))
+    model = inside / around
     best = sigma[np.argmin(np.abs(model - share), axis=0), 0]
     return float(np.clip(np.median(best) / gaussian_fwhm_to_sigma, 1.5, 30.0))
 

@@ -1,17 +1,16 @@
 """Where does a star's light lie along the spectrum, and how wide is it there?"""
 
 import copy
-import warnings
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from astropy import units as u
-from astropy.utils.exceptions import AstropyUserWarning
 from specreduce.tracing import Trace
 
 from .compare_pixels import compare_pixels, cut_out, measure_moments, rough_width
 from .follow_star import StarNotFoundError, follow_star
+from .look_over import TraceWarning, look_over
 from .measure_star import Model, StarLostError, measure_star
 from .read_image import read_image
 from .smooth_curve import Curve, fit_smooth_curve
@@ -23,10 +22,7 @@ __all__ = ["ProfileTrace", "StarNotFoundError", "TraceWarning"]
 FWHM = np.sqrt(8 * np.log(2))  # of a Gaussian of sigma 1
 FAMILIES = "moffat", "gaussian", "moments"
 COLUMNS_PER_BIN = 16, 64, 256  # the second and third where the star is too faint
-
-
-class TraceWarning(AstropyUserWarning):
-    """The trace can be used, but part of it deserves a look."""
+FAINT = 0.3  # widths: a centre less certain than this wants longer bins
 
 
 class ProfileTrace(Trace):
@@ -128,20 +124,24 @@ class ProfileTrace(Trace):
         start = Model(path, np.full(n_x, width), shape, np.asarray(neighbours, float))
         compare = _comparer(data, good, self.window, read_noise, variance, profile, fit_shape)
         draw, models = partial(fit_smooth_curve, sigma=sigma), (trace_model, width_model, None)
+        found = None
         for n_bins in choices:  # a star too faint for short bins may be seen in longer ones
             try:
                 found = measure_star(
                     start, compare, draw, bins=n_bins, fit_shape=fit_shape, models=models
                 )
-                break
             except StarLostError as error:
-                if n_bins == choices[-1]:
+                if n_bins == choices[-1] and found is None:
                     raise StarNotFoundError(str(error)) from error
+                continue
+            table = found.table
+            if np.mean(table["center_uncertainty"] < FAINT * table["width"]) > 0.5:
+                break
         log_width, model = found.width, found.model
         width = replace(log_width, value=model.width, sigma=log_width.sigma * model.width)
         self._set(image, profile, model.beta, found.center, width, model.distances)
         self.table, self.read_noise = found.table, found.floor
-        _look_over(self)
+        look_over(self)
 
     @classmethod
     def from_curves(cls, image, trace, width, profile="gaussian", *, beta=None, neighbours=()):
@@ -369,26 +369,3 @@ def _comparer(data, good, reach, read_noise, variance, profile, fit_shape):
         return add_up_bins(info, gradient, x, starts), {**part, "seen": seen}
 
     return compare
-
-
-def _look_over(trace):
-    """Say what deserves a look."""
-    outside = np.ma.getmaskarray(trace.trace)
-    if outside.any():
-        first, last = np.flatnonzero(outside)[[0, -1]]
-        warnings.warn(
-            f"The trace leaves the image in {outside.sum()} columns between {first} and {last}; "
-            "it is masked there.",
-            TraceWarning,
-            stacklevel=3,
-        )
-    used = np.asarray(trace.table["used"])
-    if used.mean() < 0.5:
-        reasons, counts = np.unique(trace.table["reason"][~used], return_counts=True)
-        most = ", ".join(f"{c} {r}" for r, c in zip(reasons, counts, strict=True))
-        warnings.warn(
-            f"Only {used.sum()} of {used.size} bins could be used for the trace ({most}); "
-            "look at trace.table.",
-            TraceWarning,
-            stacklevel=3,
-        )

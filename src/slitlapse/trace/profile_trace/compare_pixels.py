@@ -225,6 +225,8 @@ def _find_floor(cut, seen, y, width, parts):
     rest = cut - sum(a * p for a, p in zip(swept[:n, n], parts, strict=True))
     away &= solvable
     scatter = 1.4826 * np.median(np.abs(rest[away])) if away.any() else 0.0
+    n_rows = np.mean(seen.sum(axis=0)[solvable]) if solvable.any() else n + 1
+    scatter /= np.sqrt(max(1 - n / n_rows, 0.1))  # what the fit has taken up
     sky = max(np.median(cut[away]), 0.0) if away.any() else 0.0
     return float(np.sqrt(max(scatter**2 - sky, 1e-4 * scatter**2)))
 
@@ -287,4 +289,4 @@ def rough_width(data, good, path, reach=25):
     cut = cut - np.percentile(cut, 25)
     high = cut > 0.5 * cut[reach - 3 : reach + 4].max()
     left, right = np.argmin(high[reach::-1]), np.argmin(high[reach:])
-    return max((left + right - 1) / FWHM, 0.6)
+    return max((2 * min(left, right) - 1) / FWHM, 0.6)  # the side without a neighbour

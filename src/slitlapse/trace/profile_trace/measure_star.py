@@ -186,8 +186,9 @@ def tabulate_bins(x, center, width, sigma, kept, usable, part, n_x):
     sky = np.add.reduceat(np.where(solvable, part["sky"], 0), starts) / some
     pixels = np.add.reduceat(part["fine"].sum(axis=0), starts)
     seen = np.add.reduceat(part["seen"].sum(axis=0), starts)
+    middle = np.add.reduceat(part["seen"][part["seen"].shape[0] // 2].astype(int), starts)
     reason = np.select(
-        [kept, seen == 0, count == 0, ~usable],
+        [kept, middle == 0, count == 0, ~usable],
         ["", "outside the image or masked", "too few good pixels", "too little light"],
         "off the curve",
     )
