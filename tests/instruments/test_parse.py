@@ -1,5 +1,7 @@
 """A mistake in an instrument file is answered with one clear sentence."""
 
+import pickle
+import re
 import tomllib
 import warnings
 
@@ -12,10 +14,12 @@ from astropy.time import Time
 
 from slitlapse.instruments import (
     InstrumentError,
+    instrument_template,
     list_instruments,
     load_instrument,
     parse_instrument,
 )
+from slitlapse.instruments.parse import AMPLIFIER, HEADER, RULES, WAVELENGTH
 from slitlapse.observing_log import (
     HeaderWarning,
     compute_airmass,
@@ -86,6 +90,22 @@ def test_a_good_file_becomes_an_instrument():
     first, second = instrument.amplifiers_for(header)
     assert first.overscan == (slice(0, 400), slice(2048, 2080))
     assert second.gain.value == 1.3
+
+
+def test_the_template_is_a_good_file_that_explains_every_key():
+    text = instrument_template()
+    instrument = parse(text)
+    assert instrument.frame_kinds == ("bias", "dark", "flat", "arc", "science")
+    for key in [*RULES, *AMPLIFIER, *HEADER, *WAVELENGTH]:
+        assert re.search(rf"^#? ?{key} =|^\[+{key}\]", text, re.MULTILINE), key
+
+
+def test_an_instrument_can_be_sent_to_another_process():
+    instrument = parse()
+    copy = pickle.loads(pickle.dumps(instrument))
+    assert copy.header == instrument.header
+    assert copy.site.x == instrument.site.x
+    assert copy.amplifiers == instrument.amplifiers
 
 
 def test_only_five_keys_are_needed():

@@ -27,15 +27,15 @@ def test_a_frame_is_read_only_when_it_is_drawn():
 
     book = FlipBook([lambda n=n: frame(n) for n in range(3)], "abc", same_scale=False)
     assert seen == []
-    assert book.draw(1).get_title(loc="left") == "b"
+    assert book.draw(1).get_xlabel() == "x (pixel)\nb"
     assert seen == [1]
 
 
 def test_titles_are_text_and_not_formulae():
     book = FlipBook(FRAMES[:1], ["a_$b$_<c>"])
     ax = book.draw(0)
-    assert ax.get_title(loc="left") == "a_$b$_<c>"
-    assert not ax._left_title.get_parse_math()
+    assert ax.get_xlabel() == "x (pixel)\na_$b$_<c>"
+    assert not ax.xaxis.label.get_parse_math()
 
 
 def test_drawing_into_given_axes_with_given_options():

@@ -12,7 +12,7 @@ from astropy.coordinates import EarthLocation
 from .instrument import AmplifierCards, Instrument, InstrumentError
 from .site import find_site
 
-__all__ = ["list_instruments", "load_instrument", "parse_instrument"]
+__all__ = ["instrument_template", "list_instruments", "load_instrument", "parse_instrument"]
 
 SECTION = re.compile(r"\s*\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]\s*")
 KINDS = ("bias", "dark", "flat", "arc", "science", "other")
@@ -298,6 +298,18 @@ def list_instruments():
         As `load_instrument` takes them, sorted.
     """
     return sorted(file.name.removesuffix(".toml") for file in DATA.iterdir())
+
+
+def instrument_template():
+    """
+    Return a commented instrument file to start one's own from.
+
+    Returns
+    -------
+    text : str
+        TOML that is valid as it stands.
+    """
+    return DATA.parent.joinpath("template.toml").read_text(encoding="utf-8")
 
 
 def load_instrument(name_or_path):

@@ -23,7 +23,7 @@ class FlipBook:
         Images as `show_frame` takes them, or functions without arguments that return one, so that
         a long night need not be in memory at once.
     titles : sequence of str, optional
-        A line for each frame.
+        A line for each frame, written under it.
     same_scale : bool, optional
         Use the limits of all frames together, so that a change of brightness is seen as one
         (default); otherwise each frame has its own.
@@ -43,8 +43,9 @@ class FlipBook:
     >>> book = FlipBook([np.zeros((4, 5)), np.ones((4, 5))], ["dark", "light"])
     >>> len(book)
     2
-    >>> book.draw(1).get_title(loc="left")
-    'light'
+    >>> print(book.draw(1).get_xlabel())
+    x (pixel)
+    light
     """
 
     frames: tuple
@@ -77,7 +78,7 @@ class FlipBook:
 
     def draw(self, number, ax=None, **kwargs):
         """
-        Draw one frame with its title.
+        Draw one frame with its title under it.
 
         Parameters
         ----------
@@ -98,7 +99,7 @@ class FlipBook:
         if ax is None:
             ax = Figure(figsize=self.figsize, layout="constrained").add_subplot()
         ax = show_frame(self.frame(number), ax, **{**self.options, **kwargs})
-        ax.set_title(self.titles[number], fontsize="small", loc="left", parse_math=False)
+        ax.set_xlabel(f"{ax.get_xlabel()}\n{self.titles[number]}", parse_math=False)
         return ax
 
     def to_png(self, *, dpi=80):

@@ -45,7 +45,7 @@ def log_line(row):
 
 def flip_through(table, folder=None, *, extension=0, kinds=None, **kwargs):
     """
-    Make a flip-book of a night's raw frames, with the log line over each.
+    Make a flip-book of a night's raw frames, with the log line under each.
 
     Parameters
     ----------
