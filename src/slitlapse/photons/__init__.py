@@ -32,7 +32,7 @@ show calibration frames. Tests go from electrons to adu and back.
 
 import astropy.units as u
 
-from .amplifier import Amplifier, OverscanLevel
+from .amplifier import Amplifier, LitOverscanError, OverscanLevel
 from .bad_pixels import (
     MaskBits,
     find_dead_pixels,
@@ -55,6 +55,7 @@ __all__ = [
     "DarkCurrent",
     "Gain",
     "GainWarning",
+    "LitOverscanError",
     "MaskBits",
     "OverscanLevel",
     "ReadNoise",

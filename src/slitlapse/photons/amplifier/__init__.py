@@ -6,12 +6,16 @@ from dataclasses import dataclass, field, replace
 import astropy.units as u
 import numpy as np
 
-from .overscan import OverscanLevel, line_means, model_level
+from .overscan import OverscanLevel, line_means, model_level, unevenness
 
-__all__ = ["Amplifier", "OverscanLevel"]
+__all__ = ["Amplifier", "LitOverscanError", "OverscanLevel"]
 
 GAIN_UNIT = u.electron / u.adu
 SECTION = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]")
+
+
+class LitOverscanError(ValueError):
+    """The overscan of an amplifier saw light, so that it does not hold the level."""
 
 
 @dataclass(frozen=True)
@@ -167,8 +171,9 @@ class Amplifier:
         second differences (Whittaker 1923; a discrete smoothing spline). The weight of the
         penalty is the one under which the line means are most probable, given the noise that the
         scatter within lines predicts (marginal likelihood, as in Garcia 2010, CSDA 54, 1167,
-        computed with a cosine transform). If lines jump by more than that noise, the jumps are
-        followed as far as they stand out.
+        computed with a cosine transform). If rows jump by more than that noise, the jumps are
+        followed as far as they stand out (not those of columns: a level belongs to the time of
+        reading, and what a column does by itself is a defect or the bias's own pattern).
         """
         if self.overscan is None:
             raise ValueError(f"Amplifier {self.name!r} has no overscan to measure a level on.")
@@ -180,14 +185,47 @@ class Amplifier:
         if axis == 1:
             pixels, good = np.ascontiguousarray(pixels.T), np.ascontiguousarray(good.T)
         means, counts, noise, n_clipped = line_means(pixels, good, sigma_clip, self.name)
-        level, variance, words = model_level(means, counts, noise, method)
+        level, variance, words = model_level(means, counts, noise, method, jumps=axis == 0)
         first = self.data[axis].start - self.overscan[axis].start
         n_lines = _length(self.data[axis])
         if isinstance(method, str) and method == "constant":
             level, variance = np.repeat(level[:1], n_lines), np.repeat(variance[:1], n_lines)
         else:
             level, variance = level[first : first + n_lines], variance[first : first + n_lines]
-        return OverscanLevel(level, np.sqrt(variance), axis, noise, pixels.size, n_clipped, words)
+        result = OverscanLevel(level, np.sqrt(variance), axis, noise, pixels.size, n_clipped, words)
+        self._refuse_light(pixels, image, result)
+        return result
+
+    def _refuse_light(self, pixels, image, level):
+        """Raise `LitOverscanError` if the overscan shows light in one of three ways."""
+        uneven, signs = unevenness(pixels), []
+        if uneven > 1:  # it falls off away from the data
+            signs.append(f"its pixels differ by {uneven:.1f} times their noise across it")
+        noise = level.read_noise * self.gain.value
+        if self.read_noise is not None and noise > 2 * self.read_noise.value:
+            signs.append(f"its noise is {noise:.3g} electron, not {self.read_noise.value:.3g}")
+        share = self._share_of_light(image, level)
+        if share > 0.01:  # electronics answer with some 1e-3 of the light, no more
+            signs.append(f"its level follows the data with {100 * share:.1f} % of their light")
+        if signs:
+            raise LitOverscanError(
+                f"The overscan {to_section(self.overscan)} of amplifier {self.name!r} seems lit: "
+                f"{' and '.join(signs)}. Choose pixels that no light reaches, or overscan=None "
+                "and subtract a bias."
+            )
+
+    def _share_of_light(self, image, level):
+        """Part of the data's light, line by line, that the level follows; 0 if none is seen."""
+        step = max(1, _length(self.data[1 - level.axis]) // 64)
+        data = image[self.data] if level.axis == 0 else image[self.data].T
+        light = np.median(data[:, ::step], axis=1) - level.level
+        light, at = np.where(np.isfinite(light), light, 0), level.level - level.level.mean()
+        light -= light.mean()
+        if light.std() < 50 + 20 * level.read_noise or at.std() == 0:
+            return 0.0
+        if np.corrcoef(at, light)[0, 1] < 0.7:
+            return 0.0
+        return float(at @ light / (light @ light))
 
     def _axis(self, method):
         """Which way the level runs: 0 along rows' index, 1 along columns' index."""

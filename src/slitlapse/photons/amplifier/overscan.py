@@ -8,9 +8,10 @@ from astropy.modeling import Model
 from astropy.modeling.fitting import LinearLSQFitter
 from scipy.fft import dct
 from scipy.linalg import cho_solve_banded, cholesky_banded, solveh_banded
+from scipy.ndimage import median_filter
 from scipy.signal import savgol_filter
 
-__all__ = ["OverscanLevel", "line_means", "model_level"]
+__all__ = ["OverscanLevel", "line_means", "model_level", "unevenness"]
 
 
 @dataclass(frozen=True)
@@ -53,24 +54,46 @@ class OverscanLevel:
 
 
 def line_means(pixels, good, sigma_clip, name):
-    """Clipped mean and number of good pixels per line, the noise of one pixel, how many clipped."""
-    all_good = good.all()
-    if all_good:
+    """
+    Clipped mean of every line of an overscan.
+
+    Single pixels are rejected against the median of their line, and places in the line (the
+    columns of an overscan beside the data) whose mean over all lines stands out: the first and
+    last pixel of an overscan often differ.
+
+    Parameters
+    ----------
+    pixels : float `~numpy.ndarray`, shape (n_lines, n_pixels)
+    good : bool `~numpy.ndarray`, shape (n_lines, n_pixels)
+    sigma_clip : float or None
+    name : str
+        Of the amplifier, for messages.
+
+    Returns
+    -------
+    means, counts : `~numpy.ndarray`, shape (n_lines,)
+        NaN and 0 where no pixel is good.
+    noise : float
+        Standard deviation of a pixel about its line's mean.
+    n_clipped : int
+    """
+    if good.all():
         centre = np.median(pixels, axis=1, keepdims=True)
     else:
         if not good.any():
             raise ValueError(f"The overscan of amplifier {name!r} has no good pixel.")
-        pixels = np.where(good, pixels, np.nan)
-        centre = np.full((len(pixels), 1), np.nan, np.float32)
         some = good.any(axis=1)
-        centre[some] = np.nanmedian(pixels[some], axis=1, keepdims=True)
-        pixels, centre = np.where(good, pixels, 0), np.nan_to_num(centre)
+        centre = np.zeros((len(pixels), 1), np.float32)
+        holes = np.where(good, pixels, np.nan)[some]
+        centre[some] = np.nanmedian(holes, axis=1, keepdims=True)
+        pixels = np.where(good, pixels, centre)
     residual = pixels - centre
     n_before = np.count_nonzero(good)
     if sigma_clip is not None:
         # integers: a scatter of zero still has the width of one step, 1 / sqrt(12)
-        scale = np.hypot(1.4826 * np.median(np.abs(residual if all_good else residual[good])), 0.29)
+        scale = np.hypot(1.4826 * np.median(np.abs(residual)), 0.29)
         good = good & (np.abs(residual) < sigma_clip * scale)
+        good &= ~_odd_places(residual, good, sigma_clip, scale)
     counts = good.sum(axis=1)
     offset = np.where(good, residual, 0).sum(axis=1) / np.maximum(counts, 1)
     means = np.where(counts > 0, centre[:, 0] + offset.astype(float), np.nan)
@@ -80,8 +103,54 @@ def line_means(pixels, good, sigma_clip, name):
     return means, counts, noise, int(n_before - good.sum())
 
 
-def model_level(means, counts, noise, method):
-    """Level and its variance per line, and the method in words."""
+def _odd_places(residual, good, sigma_clip, scale):
+    """Places in the line, bool of shape (n_pixels,), whose mean over the lines stands out."""
+    counts = np.maximum(good.sum(axis=0), 1)
+    mean = np.where(good, residual, 0).sum(axis=0) / counts
+    distance = np.abs(mean - np.median(mean))
+    # a real but tiny difference of one place among many does not matter: 0.3 of the noise
+    spread = 4 * 1.4826 * np.median(distance)
+    return distance > np.maximum(sigma_clip * scale / np.sqrt(counts), max(0.3 * scale, spread))
+
+
+def unevenness(pixels):
+    """
+    Tell how much the places of a line differ, over the noise of a pixel.
+
+    Far less than 1 where no light comes, because all places then hold the same level.
+
+    Parameters
+    ----------
+    pixels : float `~numpy.ndarray`, shape (n_lines, n_pixels)
+    """
+    pixels = pixels[:: max(1, len(pixels) // 200)]
+    residual = pixels - np.nanmedian(pixels, axis=1, keepdims=True)
+    places = np.nanmedian(residual, axis=0)
+    noise = np.hypot(1.4826 * np.nanmedian(np.abs(residual - places)), 0.29)
+    return float(1.4826 * np.median(np.abs(places - np.median(places))) / noise)
+
+
+def model_level(means, counts, noise, method, *, jumps=True):
+    """
+    Turn the means of lines into the level.
+
+    Parameters
+    ----------
+    means, counts : `~numpy.ndarray`, shape (n_lines,)
+        As `line_means` returns them.
+    noise : float
+        Standard deviation of a pixel.
+    method : str, model or callable
+        See `Amplifier.measure_level`.
+    jumps : bool
+        Whether ``"auto"`` may follow jumps from line to line.
+
+    Returns
+    -------
+    level, variance : `~numpy.ndarray`, shape (n_lines,)
+    words : str
+        The method.
+    """
     lines = np.arange(len(means), dtype=float)
     weights = counts / max(counts.mean(), 1e-9)
     if not counts.all():  # lines without a good pixel get the level between their neighbours
@@ -107,20 +176,25 @@ def model_level(means, counts, noise, method):
         kept = savgol_filter(np.eye(1, window, window // 2)[0], window, order)[window // 2]
         return savgol_filter(means, window, order), ones * line_variance * kept, "Savitzky-Golay"
     if method == "auto":
-        return _smooth(means, weights, line_variance)
+        return _smooth(means, weights, line_variance, jumps)
     raise ValueError(
         f"The overscan method is {method!r}; known are 'auto', 'constant', 'rows', 'savgol', "
         "a linear astropy model, or a callable that smooths the line means."
     )
 
 
-def _smooth(means, weights, line_variance):
+def _smooth(means, weights, line_variance, may_jump):
     """Smoothing spline through the line means, as stiff as they allow."""
     n = len(means)
     if n < 8 or not line_variance > 0:
         level = np.average(means, weights=weights)
         return np.full(n, level), np.full(n, line_variance / n), "constant (few lines)"
-    length, jump = _choose_length(means, line_variance)
+    odd = _odd_lines(means, line_variance)
+    if odd.any():
+        lines = np.arange(n)
+        means = np.where(odd, np.interp(lines, lines[~odd], means[~odd]), means)
+        weights = np.where(odd, 0, weights)
+    length, jump = _choose_length(means, line_variance, may_jump)
     penalty = length**4
     if np.ptp(weights) == 0:
         smooth = cho_solve_banded((_factor(n, penalty), False), means)
@@ -134,7 +208,15 @@ def _smooth(means, weights, line_variance):
     return smooth + keep * (means - smooth), variance, words
 
 
-def _choose_length(means, line_variance):
+def _odd_lines(means, line_variance):
+    """Single lines far off their neighbours, such as a column that bleeds into the overscan."""
+    distance = np.abs(means - median_filter(means, min(31, len(means) // 2), mode="nearest"))
+    scale = np.hypot(1.4826 * np.median(distance), np.sqrt(line_variance))
+    odd = distance > 8 * scale
+    return odd if odd.mean() < 0.05 else np.zeros(len(means), bool)
+
+
+def _choose_length(means, line_variance, may_jump):
     """Smoothing length in lines, and the variance of line-to-line jumps over the noise's."""
     n = len(means)
     t = np.linspace(-1, 1, n)
@@ -148,7 +230,7 @@ def _choose_length(means, line_variance):
     power = np.add.reduceat(power, starts)  # what varies slowly with frequency is binned
     omega4 = np.add.reduceat(omega4, starts) / sizes
     lengths = np.geomspace(0.5, n, 36)
-    jumps = np.array([0, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 100, 1000])
+    jumps = np.array([0, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 100, 1000] if may_jump else [0.0])
     model = 1 + jumps[:, None, None] + 1 / (lengths[:, None] ** 4 * omega4)
     unlikely = (sizes * np.log(model) + power / model).sum(axis=-1)
     unlikely[1:] += 10  # jumps must be beyond chance: following them puts noise into lines
