@@ -1,6 +1,6 @@
 """How many electrons come from each star, if every pixel counts by what it knows?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import astropy.units as u
@@ -254,7 +254,7 @@ class ProfileExtract(SpecreduceOperation):
         )
 
     def sums(self, image=None):
-        """Return the `OptimalSums` on the whole frame: pixels far from the stars are masked."""
+        """Return the `OptimalSums`, its images on the whole frame."""
         image = self.image if image is None else image
         unit = getattr(image, "unit", None)
         if unit not in (None, u.electron) or self.noise is None:
@@ -269,26 +269,30 @@ class ProfileExtract(SpecreduceOperation):
         several = isinstance(self.trace_object, list)
         traces = self.trace_object if several else [self.trace_object]
         centres = [np.asarray(np.ma.getdata(trace.trace), dtype=float) for trace in traces]
-        rows = np.arange(len(data))[:, None]
+        first = max(int(np.min(centres)) - self.half_window, 0)
+        band = _Band(first, min(int(np.max(centres)) + self.half_window + 2, len(data)), len(data))
+        rows = np.arange(band.first, band.last)[:, None]
         mask = rows < np.min(centres, axis=0) - self.half_window
         mask = mask | (rows > np.max(centres, axis=0) + self.half_window)
         if getattr(image, "mask", None) is not None and self.mask_treatment == "apply":
-            mask = mask | turn(image.mask).astype(bool)
+            mask = mask | band.cut(turn(image.mask)).astype(bool)
         if isinstance(self.profile, np.ndarray):
-            profiles = self.profile
+            profiles = band.cut(self.profile)
         else:
             widths = self.width if isinstance(self.width, list) else [self.width] * len(traces)
             stars = zip(traces, centres, widths, strict=True)
             profiles = np.stack([self._profile(rows, *star) for star in stars])
-        return optimal_sums(
-            data,
+        sums = optimal_sums(
+            band.cut(data),
             profiles,
-            self.noise,
+            self.noise.cut(band),
             mask,
             background_degree=self.background_degree,
             reject_sigma=self.reject_sigma,
             profile_error=self.profile_error,
         )
+        whole = {"rejected": band.paste(sums.rejected), "weights": band.paste(sums.weights)}
+        return replace(sums, **whole)
 
     def _profile(self, rows, trace, centre, width):
         """Fraction of one star's light in each pixel."""
@@ -318,3 +322,23 @@ class ProfileExtract(SpecreduceOperation):
             f"The profile is {self.profile!r}; give 'gaussian', 'moffat', an array of the shape "
             "of the frame, an astropy model, or a callable of (rows, centre, width)."
         )
+
+
+@dataclass(frozen=True)
+class _Band:
+    """The rows that take part, for all columns alike."""
+
+    first: int
+    last: int
+    n_y: int
+
+    def cut(self, image):
+        """Rows of an image or of a stack of images; numbers and None as they are."""
+        if image is None or np.ndim(image) == 0:
+            return image
+        return np.asarray(image)[..., self.first : self.last, :]
+
+    def paste(self, values):
+        """The rows on the frame, zero elsewhere."""
+        padding = [(0, 0)] * (np.ndim(values) - 2)
+        return np.pad(values, [*padding, (self.first, self.n_y - self.last), (0, 0)])
