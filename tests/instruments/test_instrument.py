@@ -12,7 +12,7 @@ from slitlapse.instruments import (
     list_instruments,
     load_instrument,
 )
-from slitlapse.observing_log import make_header_table
+from slitlapse.observing_log import make_header_table, read_header
 from slitlapse.photons import Amplifier, process_amplifiers, to_raw
 
 
@@ -86,6 +86,36 @@ def test_the_number_of_headers_has_to_be_that_of_the_amplifiers():
     cards = [AmplifierCards("[1:8,1:9]", gain=1)] * 2
     with pytest.raises(InstrumentError, match="test has 2 amplifiers, but 3 headers were given"):
         make(cards, extension=(1, 2)).amplifiers_for([{}, {}, {}])
+
+
+def test_sections_of_the_file_follow_another_binning_and_those_of_cards_do_not():
+    cards = AmplifierCards("[9:2055,1:200]", {"keyword": "B"}, gain=1, output="[20:11,5:8]")
+    header = {"B": "[4116:4142,1:200]"}
+    with pytest.raises(InstrumentError, match="same size"):  # so that output is looked at, too
+        make([cards]).amplifiers_for(header)
+    cards = AmplifierCards("[11:20,5:8]", {"keyword": "B"}, gain=1, output="[20:11,5:8]")
+    (amplifier,) = make([cards]).amplifiers_for(header, factors=(1, 2))
+    assert amplifier.data == (slice(4, 8), slice(20, 40))
+    assert amplifier.overscan[1] == slice(4115, 4142)
+    assert amplifier.output == (slice(4, 8), slice(39, 19, -1))
+    (amplifier,) = make([cards]).amplifiers_for(header, factors=(0.5, 0.5))
+    assert amplifier.data == (slice(2, 4), slice(5, 10))
+
+
+def test_arcs_of_goodman_in_another_binning_are_read_over_all_their_columns(real_data):
+    instrument = load_instrument("goodman_930")
+    folder = real_data / "soar_goodman_2018"
+    arc = read_header(folder / "0018_Fe_930_blue_long.fits.gz")
+    science = read_header(folder / "0267_AT2018oh_930_blue.fits.gz")
+    factors = [a / s for a, s in zip(arc.shape, science.shape, strict=True)]
+    (amplifier,) = instrument.amplifiers_for(arc.cards, factors=factors)
+    amplifier.check(arc.shape)
+    (of_science,) = instrument.amplifiers_for(science.cards)
+    width = of_science.data[1].stop - of_science.data[1].start
+    assert amplifier.data[1].stop - amplifier.data[1].start == 2 * width
+    frame = fits.getdata(folder / "0018_Fe_930_blue_long.fits.gz")
+    # the README has 449 adu in the postscan of the arcs
+    assert np.median(frame[amplifier.overscan]) == pytest.approx(449, abs=1)
 
 
 def test_lamps_are_named_as_in_the_file_or_in_the_card():

@@ -1,5 +1,6 @@
 """What differs between telescopes? Sections, gains, card names and lamps: data, no algorithm."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,7 +44,7 @@ class AmplifierCards:
     read_noise: float | dict | None = None
     output: str | dict | None = None
 
-    def resolve(self, header, name):
+    def resolve(self, header, name, factors=(1, 1)):
         """
         Fill in what the header tells.
 
@@ -53,6 +54,9 @@ class AmplifierCards:
             Of the frame.
         name : str
             For messages and tables.
+        factors : pair of float, optional
+            Pixels of this frame, along y and x, to one of those that the file's sections count.
+            Sections that a card tells count the frame's own.
 
         Returns
         -------
@@ -69,11 +73,25 @@ class AmplifierCards:
             value = getattr(self, key)
             if isinstance(value, dict):
                 value = _card(header, value["keyword"], key, name)
+            elif isinstance(value, str) and tuple(factors) != (1, 1):
+                value = _scaled(value, *factors)
             values[key] = value
         try:
             return Amplifier(values.pop("data"), values.pop("overscan"), name=name, **values)
         except ValueError as error:
             raise InstrumentError(str(error)) from error
+
+
+def _scaled(section, factor_y, factor_x):
+    """Section that covers the same part of a detector binned otherwise."""
+    x1, x2, y1, y2 = map(int, re.findall(r"\d+", section))
+    edges = []
+    for low, high, factor in ((x1, x2, factor_x), (y1, y2, factor_y)):
+        ends = [round((low - 1) * factor), round(high * factor)]
+        if low > high:  # runs backward
+            ends = [round(low * factor), round((high - 1) * factor)]
+        edges.append(f"{ends[0] + (low <= high)}:{ends[1] + (low > high)}")
+    return f"[{edges[0]},{edges[1]}]"
 
 
 def _card(header, keyword, key, name):
@@ -160,7 +178,7 @@ class Instrument:
         rules = {"header": self.header, "frames": self.frames, "lamps": self.lamps}
         return {**rules, "extension": self.extension, "site": self.site}
 
-    def amplifiers_for(self, header):
+    def amplifiers_for(self, header, *, factors=(1, 1)):
         """
         Return the amplifiers that a frame was read with.
 
@@ -168,6 +186,9 @@ class Instrument:
         ----------
         header : `~astropy.io.fits.Header`, dict, or list of them
             Of the frame; a list, one per amplifier, where each has an HDU of its own.
+        factors : pair of float, optional
+            For a frame binned otherwise than the file says: its pixels, along y and x, to one of
+            the file's, such as (1, 2) for arcs binned 1 x 2 in a night of 2 x 2.
 
         Returns
         -------
@@ -190,7 +211,7 @@ class Instrument:
             )
         try:
             found = [
-                cards.resolve(each, name=str(number))
+                cards.resolve(each, str(number), factors)
                 for number, (cards, each) in enumerate(
                     zip(self.amplifiers, headers, strict=True), start=1
                 )
