@@ -27,6 +27,7 @@ from slitlapse.observing_log import (
     read_header,
     write_night,
 )
+from slitlapse.wavelength import split_lamp_names
 
 GOOD = """
 name = "My spectrograph"
@@ -407,3 +408,16 @@ def test_a_night_written_by_any_instruments_rules_is_read_back_by_them(tmp_path,
     assert np.abs((back["time"] - night["time"]).to_value(u.s)).max() < 2e-6
     np.testing.assert_allclose(back["exposure_time"].value, night["exposure_time"].value)
     np.testing.assert_allclose(back["ra"].value, night["ra"].value)
+
+
+@pytest.mark.parametrize("name", list_instruments())
+def test_every_lamp_of_a_built_in_instrument_has_a_line_list(name):
+    for lamp in load_instrument(name).lamps:
+        assert lamp == "keyword" or split_lamp_names(lamp)
+
+
+def test_the_real_arcs_are_of_elements_with_line_lists(real_data):
+    folder = real_data / "soar_goodman_2018"
+    rules = load_instrument("goodman_930").log_rules
+    log = make_header_table(folder, **rules, split_lamps=split_lamp_names)
+    assert set(log["lamps"][log["kind"] == "arc"]) == {"Ar+Fe"}
