@@ -10,6 +10,7 @@ from astropy.table import QTable
 __all__ = ["Found", "Model", "StarLostError", "measure_star", "tabulate_bins"]
 
 Found = namedtuple("Found", "model center width wings floor table")
+FLOOR = 0.02, 0.03  # widths, log widths: what a smooth curve cannot follow is no outlier
 SETTLED = 0.003  # widths: the curves have settled when they move less than this
 MOST_ROUNDS = 14
 
@@ -61,7 +62,7 @@ def measure_star(model, compare, draw_curve, *, bins, fit_shape, models=(None, N
         ``compare(model, columns, n_bins)`` returns the bins (with ``x``, ``empty``,
         ``common_steps``, ``last_by_bin``, ``local_steps``) and a dict of what each column says.
     draw_curve : callable
-        ``draw_curve(x, y, error, at, model, level_ends=False, caution=0.0)`` returns a curve with
+        ``draw_curve(x, y, error, at, model, level_ends=, caution=, floor=)`` returns a curve with
         ``value``, ``sigma`` and ``keep``.
     bins : int
         Number of bins of the result.
@@ -131,20 +132,33 @@ def _one_round(model, compare, draw_curve, columns, n_bins, fit_shape, models, l
         )
     center = np.interp(bins.x, every, model.center) + steps[:, 0]
     log_width = np.log(near) + steps[:, 1]
-    usable = ~bins.empty & (sigma[:, 0] < near) & (sigma[:, 1] < 1)
+    usable = ~bins.empty & (sigma[:, 0] < 0.7 * near) & (sigma[:, 1] < 0.7)
+    if usable.any():  # no star is three times as wide here as elsewhere
+        usable &= np.abs(log_width - np.median(log_width[usable])) < np.log(3)
     if usable.sum() < min(3, usable.size):
         raise StarLostError(
             f"Only {usable.sum()} of {usable.size} bins along the spectrum see a star here. "
             "Check the guess, take fewer bins, or look for stars with find_stars(image)."
         )
-    at = bins.x[usable]
+    at, typical = bins.x[usable], float(np.median(near))
     curves = (
-        draw_curve(at, center[usable], sigma[usable, 0], every, models[0]),
-        draw_curve(at, log_width[usable], sigma[usable, 1], every, models[1], level_ends=True),
+        draw_curve(
+            at, center[usable], sigma[usable, 0], every, models[0], floor=FLOOR[0] * typical
+        ),
+        draw_curve(
+            at,
+            log_width[usable],
+            sigma[usable, 1],
+            every,
+            models[1],
+            floor=FLOOR[1],
+            level_ends=True,
+        ),
         wings,
     )
-    kept = usable.copy()
-    kept[usable] = curves[0].keep & curves[1].keep
+    kept = np.tile(usable, (2, 1))
+    for keep, curve in zip(kept, curves, strict=False):
+        keep[usable] = curve.keep
     new = replace(
         model,
         center=curves[0].value,
@@ -167,8 +181,10 @@ def tabulate_bins(x, center, width, sigma, kept, usable, part, n_x):
         Pixels.
     sigma : `~numpy.ndarray`, shape (n_bins, 2)
         Uncertainties of centre and log width.
-    kept, usable : `~numpy.ndarray` of bool, shape (n_bins,)
-        Whether the bin was used for the curves, and whether it said enough.
+    kept : `~numpy.ndarray` of bool, shape (2, n_bins)
+        Whether the bin was used for the curve of the centre, and for that of the width.
+    usable : `~numpy.ndarray` of bool, shape (n_bins,)
+        Whether it said enough.
     part : dict
         What the columns say: ``flux``, ``sky``, ``solvable``, ``fine``, ``seen``, ``chi2``.
     n_x : int
@@ -188,9 +204,16 @@ def tabulate_bins(x, center, width, sigma, kept, usable, part, n_x):
     seen = np.add.reduceat(part["seen"].sum(axis=0), starts)
     middle = np.add.reduceat(part["seen"][part["seen"].shape[0] // 2].astype(int), starts)
     reason = np.select(
-        [kept, middle == 0, count == 0, ~usable],
-        ["", "outside the image or masked", "too few good pixels", "too little light"],
-        "off the curve",
+        [kept.all(axis=0), middle == 0, count == 0, ~usable, kept[0], kept[1]],
+        [
+            "",
+            "outside the image or masked",
+            "too few good pixels",
+            "too little light",
+            "width off the curve",
+            "center off the curve",
+        ],
+        "center and width off the curve",
     )
     columns = {
         "x": x * u.pix,
@@ -203,7 +226,8 @@ def tabulate_bins(x, center, width, sigma, kept, usable, part, n_x):
         "n_columns": count,
         "n_pixels": pixels,
         "n_rejected": seen - pixels,
-        "used": kept,
+        "used": kept[0],
+        "used_width": kept[1],
         "reason": reason,
     }
     return QTable(columns)

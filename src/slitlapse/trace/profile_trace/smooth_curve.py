@@ -38,7 +38,17 @@ class Curve:
 
 
 def fit_smooth_curve(
-    x, y, error, at, model=None, sigma=4.0, *, max_degree=10, level_ends=False, caution=0.0
+    x,
+    y,
+    error,
+    at,
+    model=None,
+    sigma=4.0,
+    *,
+    max_degree=10,
+    level_ends=False,
+    caution=0.0,
+    floor=0.0,
 ):
     """
     Fit a polynomial or spline, outliers left out.
@@ -66,6 +76,8 @@ def fit_smooth_curve(
         Farther out than the outermost points (by more than they are apart) the curve goes on
         level; otherwise along its tangent.
 
+    floor : float
+        Deviations of this size are taken for what a smooth curve cannot follow, not for outliers.
     caution : float
         The criterion must be smaller by more than this for a higher degree to be believed.
 
@@ -86,7 +98,7 @@ def fit_smooth_curve(
         fit = fits[k]
         z = matrices[k][:, : fit.n] @ (fit.inverse[: fit.n, : fit.n] @ fit.share[: fit.n]) - scaled
         spread = max(1.4826 * np.median(np.abs(z[keep])), 1.0)
-        closer = np.abs(z) < sigma * spread
+        closer = np.abs(z) < sigma * np.sqrt(spread**2 + (floor / error) ** 2)
         if np.array_equal(closer, keep) or closer.sum() <= fit.n + 1:
             break
         keep = closer
