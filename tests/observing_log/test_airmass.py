@@ -99,6 +99,15 @@ def test_the_target_stands_in_for_coordinates_that_are_missing():
     assert filled["airmass"] == pytest.approx(compute_airmass(table["time"], STAR, SITE))
 
 
+def test_the_target_does_not_stand_in_for_another_star():
+    table = log([np.nan, np.nan], [0, 1])
+    elsewhere = SkyCoord(181.6 * u.deg, -12.5 * u.deg)
+    filled = fill_airmass(table, site=SITE, target=elsewhere)
+    assert list(filled["airmass"]) == pytest.approx(
+        list(compute_airmass(table["time"], STAR, SITE))
+    )
+
+
 def test_right_ascensions_on_both_sides_of_zero_have_their_mean_at_zero():
     table = log(np.nan, [8, 8.1], ra=[359.9, 0.1])
     filled = fill_airmass(table, site=SITE)

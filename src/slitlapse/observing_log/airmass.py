@@ -49,7 +49,8 @@ def fill_airmass(table, *, site=None, target=None):
     site : `~astropy.coordinates.EarthLocation`, optional
         Where the telescope stands; without it nothing is computed.
     target : `~astropy.coordinates.SkyCoord`, optional
-        Where the science frames point; by default the mean ``ra`` and ``dec`` of each object.
+        Where the science frames point whose object has no ``ra`` and ``dec`` in the table; the
+        others point to the mean of theirs.
 
     Returns
     -------
@@ -64,7 +65,8 @@ def fill_airmass(table, *, site=None, target=None):
     science = (table["kind"] == "science") & timed
     for name in np.unique(table["object"][science]):
         rows = np.flatnonzero(science & (table["object"] == name))
-        where = _pointing(table[rows]) if target is None else target
+        own = _pointing(table[rows])
+        where = target if own is None else own
         if where is None:
             continue
         computed = compute_airmass(table["time"][rows], where, site)
