@@ -26,12 +26,19 @@ Backward
 
 How do we know?
 ---------------
-`plot_trace_on_image` lays curves and window over the image, `plot_trace_residuals` shows what the
-bins say against the curves, in their own uncertainties. Simulated stars come back where they were
-put, with errors that are as large as stated.
+`plot_stars` marks the stars on the cut, `plot_trace_on_image` lays curves and window over the
+image, `plot_trace_residuals` shows what the bins say against the curves, in their own
+uncertainties, `plot_trace_fit` what the model leaves in the image, `animate_trace` the trace over
+the night. Simulated stars come back where they were put, with errors that are as large as stated.
 """
 
-from slitlapse.trace.explain import plot_trace_on_image, plot_trace_residuals
+from slitlapse.trace.explain import (
+    animate_trace,
+    plot_stars,
+    plot_trace_fit,
+    plot_trace_on_image,
+    plot_trace_residuals,
+)
 from slitlapse.trace.find_stars import find_stars
 from slitlapse.trace.image_to_trace import ImageToTrace, fit_image_to_trace
 from slitlapse.trace.profile_shift import ProfileShift, measure_profile_shift
@@ -45,10 +52,13 @@ __all__ = [
     "ProfileTrace",
     "StarNotFoundError",
     "TraceWarning",
+    "animate_trace",
     "find_stars",
     "find_stars_in_image",
     "fit_image_to_trace",
     "measure_profile_shift",
+    "plot_stars",
+    "plot_trace_fit",
     "plot_trace_on_image",
     "plot_trace_residuals",
     "star_image",
