@@ -69,7 +69,7 @@ class IlluminatedRegion:
 
 
 def find_illuminated(
-    flat, *, threshold=0.5, min_height=10, degree=2, n_cuts=32, min_signal=None, margin=1.0
+    flat, *, threshold=0.5, min_height=10, degree=2, n_cuts=32, min_signal=None, margin=2.0
 ):
     """
     Find the lit region of a flat: rows above a fraction of the light around them.

@@ -91,6 +91,7 @@ def process_amplifiers(
                 None if error is None else np.expand_dims(error, 1 - level.axis),
                 None if offset_sigma is None else offset_sigma[target],
                 sigma[target],
+                may_be_nan=frame.data.dtype.kind == "f" or bias is not None,
             )
         _note(meta, number, amplifier, level, read_noise)
     if bias is not None and bias.mask is not None:
@@ -162,7 +163,7 @@ def subtract_and_scale(raw, level, gain, offset, out):
             part -= offset[rows]
 
 
-def noise_of(electrons, read_noise, level_error, bias_error, out):
+def noise_of(electrons, read_noise, level_error, bias_error, out, *, may_be_nan=True):
     """Write the standard deviation of every pixel into ``out``: finite everywhere."""
     constant = np.float32(read_noise**2)
     if level_error is not None:
@@ -170,7 +171,9 @@ def noise_of(electrons, read_noise, level_error, bias_error, out):
     for start in range(0, len(electrons), BLOCK):
         rows = slice(start, start + BLOCK)
         part = out[rows]
-        np.fmax(electrons[rows], np.float32(0), out=part)  # fmax: NaN has no photons either
+        np.maximum(electrons[rows], np.float32(0), out=part)
+        if may_be_nan:  # no photons there either
+            np.nan_to_num(part, copy=False)
         part += constant if np.ndim(constant) == 0 or len(constant) == 1 else constant[rows]
         if bias_error is not None:
             part += bias_error[rows] ** 2
