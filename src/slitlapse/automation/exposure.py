@@ -205,9 +205,9 @@ def bias_level(frame):
 
 
 def default_widths(traces):
-    """Full widths of the boxcar from the seeing: 2, 2.5 and 3 times the largest FWHM."""
+    """Full widths of the boxcar from the seeing: 2, 3 and 4 times the largest FWHM."""
     fwhm = max(float(np.median(trace.fwhm)) for trace in traces.values())
-    return tuple(round(factor * fwhm * 2) / 2 for factor in (2.0, 2.5, 3.0))
+    return tuple(round(factor * fwhm * 2) / 2 for factor in (2.0, 3.0, 4.0))
 
 
 def needed_rows(traces, widths):

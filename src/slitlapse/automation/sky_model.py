@@ -177,18 +177,18 @@ def sky_pixels(night, placement, name, lit):
     """Choose the windows of one star and the pixels in them."""
     trace = placement.traces[name]
     others = placement.others(name)
-    widths = [other.width for other in others]
+    width = float(np.median(trace.width))
+    widths = [float(np.median(other.width)) for other in others]
     shape = placement.image.data.shape
     rows_lit = None if lit is None else lit.mean(axis=1) > 0.9
     if night.sky_windows is not None:
         windows = SkyWindows(offsets=[list(pair) for pair in night.sky_windows])
     else:
         windows = SkyWindows.automatic(
-            trace, trace.width, others=others, other_widths=widths, illuminated=rows_lit,
-            n_y=shape[0],
+            trace, width, others=others, other_widths=widths, illuminated=rows_lit, n_y=shape[0],
         )  # fmt: skip
     mask = windows.mask(
-        shape, trace, others, width=trace.width, other_widths=widths, illuminated=rows_lit,
+        shape, trace, others, width=width, other_widths=widths, illuminated=rows_lit,
         bad=_bad(placement.image),
     )  # fmt: skip
     return windows, mask

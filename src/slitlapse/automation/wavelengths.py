@@ -55,7 +55,7 @@ class StarWavelengths:
 
     @property
     def main(self):
-        """The solution in the middle of the night."""
+        """The solution of the series as a whole: that of the middle set of arcs."""
         return self.solutions[len(self.solutions) // 2]
 
     def wavelength_at(self, time):
@@ -219,15 +219,13 @@ def solve_star(arc_set, trace, night, guess=None):
     return solution if factor == 1 else solution.scaled(factor)
 
 
-def measure_tilt(arc_set, row, notes):
+def measure_tilt(arc_set, notes):
     """
     Measure how the lines are tilted and curved along the slit.
 
     Parameters
     ----------
     arc_set : ArcSet
-    row : float
-        Where pixels keep their coordinate.
     notes : list of str
         Gets a sentence where that is impossible.
 
@@ -242,9 +240,7 @@ def measure_tilt(arc_set, row, notes):
         notes.append("The arcs are binned otherwise than the science frames: no tilt is measured")
         return None
     try:
-        return LineTilt.measure(
-            image.data, reference_row=row, uncertainty=image.meta["sigma"], mask=image.mask
-        )
+        return LineTilt.measure(image.data, mask=image.mask)
     except ValueError as error:
         notes.append(f"The tilt of the lines could not be measured: {error}")
         return None
@@ -276,10 +272,12 @@ def solve_night(night, chosen, calibration, placements, notes):
         arc_set = combine_arcs(rows, calibration.door, shape, notes)
         if arc_set.images:
             sets.append(arc_set)
+    if night.arcs == "nearest":
+        sets = _nearest_sets(sets, chosen["science"]["time"])
     if not sets:
         notes.append("There is no arc: wavelengths are not known, the spectra count pixels")
         return {}, None
-    tilt = measure_tilt(sets[len(sets) // 2], (shape[0] - 1) / 2, notes)
+    tilt = measure_tilt(sets[len(sets) // 2], notes)
     solutions, guess = {}, None
     for name, trace in placements[0].traces.items():
         found = []
@@ -293,3 +291,12 @@ def solve_night(night, chosen, calibration, placements, notes):
             solutions[name] = StarWavelengths(*map(list, zip(*found, strict=True)), night.arcs)
             guess = guess if guess is not None else found[0][0]
     return solutions, None if tilt is None else tilt.effective_pixel
+
+
+def _nearest_sets(sets, times):
+    """Keep the sets of arcs that are the nearest in time to some exposure."""
+    if len(sets) < 2:
+        return sets
+    away = np.abs([[(each.time - time).to_value(u.s) for time in times] for each in sets])
+    used = set(np.argmin(away, axis=0))
+    return [each for index, each in enumerate(sets) if index in used]

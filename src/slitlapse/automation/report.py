@@ -1,0 +1,218 @@
+"""The report of a night: one page with a picture per step and a verdict in plain words."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+
+from slitlapse.automation import explain
+from slitlapse.automation.light_curves import light_curves
+from slitlapse.automation.verdict import judge_night
+from slitlapse.flats.explain import plot_flat_steps
+from slitlapse.look import ReportPage, show_frame
+from slitlapse.observing_log import flip_through, plot_night
+from slitlapse.trace.explain import plot_trace_on_image
+
+__all__ = ["NightReport", "night_report"]
+
+MOST_PAGES = 60  # of the flip-book: a longer night is thinned out evenly
+
+
+@dataclass(frozen=True)
+class NightReport:
+    """
+    The page that was written, and its verdict.
+
+    Parameters
+    ----------
+    path : `~pathlib.Path`
+    verdict : tuple of str
+        One sentence for each thing that deserves attention; empty for a clean night.
+    """
+
+    path: Path
+    verdict: tuple = ()
+
+
+def night_report(night, log, chosen, calibration, placements, solutions, series, notes):
+    """
+    Write ``report/index.html``: one page that opens from disk.
+
+    Parameters
+    ----------
+    night : Night
+    log : `~astropy.table.QTable`
+    chosen : ChosenFrames
+    calibration : Calibration
+    placements : list of Placement
+    solutions : dict of str to StarWavelengths
+    series : dict of str to SpectralTimeSeries
+    notes : sequence of str
+
+    Returns
+    -------
+    NightReport
+    """
+    verdict = judge_night(series, solutions)
+    page = ReportPage(f"{_title(night, chosen)}, {night.instrument.name}")
+    page.add_section("Verdict")
+    page.add_list(verdict or ["Nothing in this night calls for attention."], name="verdict")
+    if notes:
+        page.add_text("What was missing or left out:").add_list(list(notes))
+    _tell_log(page, night, log)
+    _tell_calibration(page, calibration)
+    for placement in placements:
+        _tell_stars(page, placement)
+    _tell_wavelengths(page, solutions)
+    if series:
+        _tell_series(page, series)
+        _tell_light_curves(page, series)
+    folder = night.output / "report"
+    folder.mkdir(parents=True, exist_ok=True)
+    return NightReport(page.write(folder / "index.html"), tuple(verdict))
+
+
+def _title(night, chosen):
+    science = chosen["science"]
+    name = str(science["object"][0]) if len(science) else "Calibrations"
+    return f"Night of {name or 'an object without a name'}"
+
+
+def _figure(page, draw, caption, **size):
+    """Draw one figure, put it on the page, and close it."""
+    import matplotlib.pyplot as plt
+
+    figure = plt.figure(layout="constrained", **({"figsize": (9, 4)} | size))
+    try:
+        draw(figure)
+        page.add_figure(figure, caption)
+    finally:
+        plt.close(figure)
+
+
+def _tell_log(page, night, log):
+    import matplotlib.pyplot as plt
+
+    page.add_section("What data did we gather?")
+    columns = ["filename", "kind", "lamps", "time", "exposure_time", "object", "airmass"]
+    page.add_table(log[[name for name in columns if name in log.colnames]])
+    axes = plot_night(log)
+    page.add_figure(axes[0].figure, "The night: what was exposed when, through how much air.")
+    plt.close(axes[0].figure)
+    step = -(-len(log) // MOST_PAGES)
+    book = flip_through(log[::step], folder=night.data, extension=night.instrument.extension)
+    page.add_flipbook(book.to_png(), book.titles)
+
+
+def _tell_calibration(page, calibration):
+    page.add_section("How many photons, and how sensitive are the pixels?")
+    noises = ", ".join(f"{n.to_value(u.electron):.2f}" for n in calibration.door.read_noises)
+    page.add_text(
+        f"The read noise of the amplifiers is {noises} electron ({calibration.read_noise_source})."
+    )
+    if calibration.door.bias is not None:
+        _figure(
+            page,
+            lambda figure: show_frame(calibration.door.bias, figure.add_subplot()),
+            "The master bias: what reading adds everywhere, after the overscan is taken off.",
+        )
+    if calibration.door.sensitivity is not None:
+        _figure(
+            page,
+            lambda figure: plot_flat_steps(
+                calibration.flat, calibration.door.sensitivity, axes=figure.subplots(3, 1)
+            ),
+            "The combined flat is a smooth lamp times the sensitivity of each pixel.",
+            figsize=(9, 8),
+        )
+
+
+def _tell_stars(page, placement):
+    page.add_section("How is the stars' light positioned?")
+    image = placement.image
+
+    def draw(figure):
+        ax = show_frame(image, figure.add_subplot(), stretch="asinh")
+        for name, trace in placement.traces.items():
+            centre = np.asarray(trace.trace, float)
+            ax.plot(centre + 1.5 * trace.fwhm, color="tab:orange", lw=0.8)
+            ax.plot(centre - 1.5 * trace.fwhm, color="tab:orange", lw=0.8)
+            ax.annotate(name, (len(centre) - 1, centre[-1]), color="tab:orange", weight="bold")
+
+    names = f"{len(placement.filenames)} exposures"
+    _figure(page, draw, f"The mean of {names}, and between the lines each star.")
+    for name, trace in placement.traces.items():
+        _figure(
+            page,
+            lambda figure, trace=trace: plot_trace_on_image(
+                image, trace, axes=figure.subplots(3, 1)
+            ),
+            f"Star {name}: centre and width along the spectrum, each with its smooth curve.",
+            figsize=(9, 7),
+        )
+
+
+def _tell_wavelengths(page, solutions):
+    if not solutions:
+        return
+    page.add_section("How do pixels relate to wavelengths?")
+    for name, star in solutions.items():
+        solution = star.main
+        page.add_text(f"Star {name}: {solution.verdict}")
+
+        def draw(figure, solution=solution):
+            ax = figure.add_subplot()
+            lines = solution.lines
+            used = np.asarray(lines["used"], bool)
+            pixel, residual = (u.Quantity(lines[key]).value for key in ("pixel", "residual"))
+            for lamp in sorted(set(lines["lamp"][used])):
+                mine = used & (np.asarray(lines["lamp"]) == lamp)
+                ax.plot(pixel[mine], residual[mine], "o", ms=4, label=f"{lamp}: {mine.sum()}")
+            ax.axhline(0, color="0.7", lw=0.8, zorder=0)
+            ax.legend(frameon=False, ncols=4)
+            ax.set(xlabel="pixel", ylabel="line - solution (angstrom)")
+
+        _figure(page, draw, f"Star {name}: what the lines of each lamp leave.", figsize=(9, 3))
+
+
+def _tell_series(page, series):
+    page.add_section("How many photons come from the stars?")
+    for star in series.values():
+        _figure(page, lambda f, s=star: s.plot(ax=f.add_subplot()), "The mean spectrum.")
+        _figure(
+            page,
+            lambda f, s=star: explain.plot_noise(s, ax=f.add_subplot()),
+            "Where the noise of one exposure comes from.",
+        )
+        if star.shape[1] > 1:
+            _figure(
+                page,
+                lambda f, s=star: s.imshow(ax=f.add_subplot()),
+                "Flux over its median in time: what changes through the night, and where.",
+            )
+    stars = list(series.values())
+    if stars[0].shape[1] > 1:
+        import matplotlib.pyplot as plt
+
+        axes = explain.plot_diagnostics(stars)
+        page.add_section("What else changed?")
+        page.add_figure(axes[0].figure, "Measured beside the spectra, exposure by exposure.")
+        plt.close(axes[0].figure)
+
+
+def _tell_light_curves(page, series):
+    stars = list(series.values())
+    if stars[0].shape[1] < 2:
+        return
+    page.add_section("How bright were the stars?")
+    for star in stars:
+        others = [other for other in stars if other is not star]
+        curve = light_curves(star, others)
+        words = " over the sum of the others" if others else ""
+        _figure(
+            page,
+            lambda f, c=curve: explain.plot_light_curves(c, ax=f.add_subplot()),
+            f"White light of star {star.name}{words}.",
+            figsize=(9, 3),
+        )
