@@ -147,6 +147,7 @@ def test_no_exposure_time_means_no_middle():
         ("140.5", "deg", 140.5),
         (9.5, "hour", 142.5),
         ("09:30:00", "hour", 142.5),
+        ("09:29:60.0", "deg", 142.5),
     ],
 )
 def test_right_ascension_is_read_in_hours_or_degrees(value, unit, degrees):

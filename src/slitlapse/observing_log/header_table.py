@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 import astropy.units as u
 import numpy as np
-from astropy.coordinates import Angle
+from astropy.coordinates import Angle, IllegalSecondWarning
 from astropy.io import fits
 from astropy.table import QTable
 from astropy.time import Time, TimeDelta
@@ -97,11 +97,13 @@ def tabulate_headers(
     rules = {**(HEADER if header is None else header)}
     _check(rules)
     frames, lamps = FRAMES if frames is None else frames, LAMPS if lamps is None else lamps
-    named, named_lamps = named or {}, named_lamps or {}
+    named = {} if named is None else named
+    named_lamps = {} if named_lamps is None else named_lamps
     rows = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", fits.verify.VerifyWarning)  # odd cards nobody asked for
         warnings.simplefilter("ignore", ErfaWarning)  # years whose leap seconds are not known yet
+        warnings.simplefilter("ignore", IllegalSecondWarning)  # "12:30:60.0" is meant well
         for each in headers:
             row = {"filename": each.path.as_posix(), "n_x": each.shape[1], "n_y": each.shape[0]}
             row["kind"] = _kind(each.cards, each.path.name, frames, named)
@@ -312,12 +314,14 @@ def _warn_of_gaps(rows, rules, patterns):
 
 def _to_table(rows):
     """Columns with units, in order of time; frames of unknown time come last."""
-    rows = sorted(rows, key=lambda row: (row["time"] is None, row["time"] or Time(0, format="mjd")))
+    nowhen = Time("2000-01-01T00:00:00", format="isot", scale="utc")
+    when = [nowhen if row["time"] is None else row["time"] for row in rows]
+    order = sorted(range(len(rows)), key=lambda n: (rows[n]["time"] is None, when[n]))
+    rows, when = [rows[n] for n in order], [when[n] for n in order]
     table = QTable()
     for name in ["filename", "kind", "lamps"]:
         table[name] = np.array([row[name] for row in rows], dtype=str)
-    nowhen = Time("2000-01-01T00:00:00", format="isot", scale="utc")
-    table["time"] = Time([nowhen if row["time"] is None else row["time"] for row in rows])
+    table["time"] = Time(when)
     table["time"].format = "isot"
     missing = np.array([row["time"] is None for row in rows])
     if missing.any():
