@@ -1,24 +1,47 @@
 """Do the diagnostics say what was done to the star?"""
 
 import numpy as np
+import pytest
 
 from slitlapse.extraction import gaussian_profile, measure_diagnostics
+from slitlapse.extraction.simulate import star_profile
 
 ROWS = np.arange(31)[:, None]
 COLUMNS = [
-    "offset", "width", "measured_width", "peak", "largest_raw", "n_bad", "bad_fraction", "chi2",
-    "sky_level", "sky_slope", "baseline",
+    "offset", "offset_uncertainty", "width", "measured_width", "measured_width_uncertainty", "peak",
+    "largest_raw", "n_bad", "bad_fraction", "chi2", "sky_level", "sky_slope", "baseline",
 ]  # fmt: skip
 
 
-def test_a_displaced_and_widened_star_is_found_out():
+@pytest.mark.parametrize("family", ["gaussian", "moffat", "asymmetric"])
+def test_a_displaced_and_widened_star_is_found_out(family):
     centre, width, flux = np.full(50, 15.2), np.full(50, 2.0), np.full(50, 1e4)
-    true = gaussian_profile(ROWS, centre + 0.05, width + 0.04)
-    used = gaussian_profile(ROWS, centre, width)
-    table = measure_diagnostics(1e4 * true, ROWS, centre, width, used, flux, reference=centre - 1)
+    true = star_profile(family, ROWS, centre + 0.02, width * 1.01)
+    used = star_profile(family, ROWS, centre, width)
+    mask = np.zeros(true.shape, bool)
+    mask[13, ::2] = True
+    data = np.where(mask, 1e6, 1e4 * true)
+    table = measure_diagnostics(
+        data, ROWS, centre, width, used, flux, mask=mask, reference=centre - 1
+    )
     assert table.colnames == COLUMNS
-    np.testing.assert_allclose(table["offset"].value, 1.05, atol=0.005)
-    np.testing.assert_allclose(table["measured_width"].value, 2.04, atol=0.005)
+    # to first order: the error is of the order of the square of the change
+    np.testing.assert_allclose(table["offset"].value, 1.02, atol=1e-3)
+    np.testing.assert_allclose(table["measured_width"].value, 2.02, atol=2e-3)
+
+
+def test_offset_and_width_scatter_as_quoted():
+    n, rng = 4000, np.random.default_rng(8)
+    centre, width = np.full(n, 15.2), np.full(n, 2.0)
+    used = gaussian_profile(ROWS, centre, width)
+    variance = 5e3 * used + 80
+    data = 5e3 * used + rng.normal(size=used.shape) * np.sqrt(variance)
+    fitted = (used * data / variance).sum(axis=0) / (used**2 / variance).sum(axis=0)
+    table = measure_diagnostics(data, ROWS, centre, width, used, fitted, variance=variance)
+    for name, truth in (("offset", 0.0), ("measured_width", 2.0)):
+        pull = (table[name].value - truth) / table[f"{name}_uncertainty"].value
+        assert abs(pull.std() - 1) < 0.03 + 4 / np.sqrt(2 * n)
+        assert abs(pull.mean()) < 0.05 + 4 / np.sqrt(n)
 
 
 def test_the_sky_and_the_base_line_are_told_apart():

@@ -3,7 +3,12 @@
 import numpy as np
 
 from slitlapse.extraction import NoiseBudget, PixelNoise, gaussian_profile, optimal_sums
-from slitlapse.extraction.explain import plot_extraction, plot_profile, plot_weights
+from slitlapse.extraction.explain import (
+    plot_extraction,
+    plot_noise_shares,
+    plot_profile,
+    plot_weights,
+)
 
 ROWS, CENTRE, WIDTH = np.arange(25)[:, None], np.full(60, 12.2), np.full(60, 2.0)
 PROFILE = gaussian_profile(ROWS, CENTRE, WIDTH)
@@ -37,3 +42,15 @@ def test_the_profile_used_lies_on_the_profile_measured():
     np.testing.assert_allclose(measured.get_ydata(), used.get_ydata(), rtol=1e-9)
     np.testing.assert_allclose(axes[1].lines[0].get_ydata(), 0, atol=1e-9)
     assert abs(used.get_ydata().max() - 1 / np.sqrt(2 * np.pi)) < 0.03
+
+
+def test_shares_add_up_and_the_largest_is_named():
+    star = np.where(np.arange(40) < 20, 900.0, 10.0)
+    budget = NoiseBudget(star=star, sky=np.full(40, 100.0))
+    axes = plot_noise_shares(np.arange(40), budget)
+    labels = [text.get_text() for text in axes[0].get_legend().get_texts()]
+    assert labels == list(budget.names())
+    first = axes[0].collections[0].get_paths()[0].vertices
+    assert abs(first[:, 1].max() - 0.9) < 1e-9
+    drawn = np.ravel(axes[1].collections[0].get_array())
+    np.testing.assert_array_equal(drawn, np.where(star > 100, 0, 1))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from slitlapse.extraction.simulate import add_hits, simulate_star, star_profile
+from slitlapse.extraction.simulate import add_hits, add_hot_pixels, simulate_star, star_profile
 
 FAMILIES = ["gaussian", "moffat", "double", "asymmetric"]
 
@@ -47,3 +47,20 @@ def test_hits_are_added_to_a_copy():
 def test_an_unknown_family_is_refused():
     with pytest.raises(ValueError, match="no profile family 'airy'"):
         star_profile("airy", np.arange(3)[:, None], np.ones(1), np.ones(1))
+
+
+def test_hot_pixels_are_as_many_as_asked_for_and_named():
+    heated, hot = add_hot_pixels(np.zeros((200, 200)), 0.01, rng=np.random.default_rng(4))
+    assert abs(hot.sum() - 400) < 4 * np.sqrt(400)
+    np.testing.assert_array_equal(heated > 0, hot)
+
+
+def test_the_sky_can_stay_in_the_frame():
+    kwargs = {"sky": 80.0, "dark": 10.0}
+    with_sky, without = (
+        simulate_star(
+            1e3, (21, 50), 10.0, 2.0, rng=np.random.default_rng(5), keep_sky=keep, **kwargs
+        )
+        for keep in (True, False)
+    )
+    np.testing.assert_allclose(with_sky.data - without.data, 80)

@@ -14,8 +14,8 @@ by itself.
 sub-pixel edges split by the profile; `ProfileExtract` (`optimal_sums`) fits one or several
 blended stars. `PixelNoise` describes the pixels, `NoiseBudget` the result;
 `scintillation_fraction` is told apart. `EmpiricalProfile` builds a profile from the night's own
-frames. `TemporalOutliers` marks what only one exposure saw. `measure_diagnostics` writes down the
-rest.
+frames, `ProfileCube` takes one from a model of the telescope. `TemporalOutliers` marks what only
+one exposure saw. `measure_diagnostics` writes down the rest.
 
 **Backward.** `slitlapse.extraction.simulate` puts a star on the detector from its spectrum and its
 profile, with photons, hits and hot pixels.
@@ -31,6 +31,7 @@ from slitlapse.extraction.diagnostics import measure_diagnostics
 from slitlapse.extraction.noise_budget import NoiseBudget, scintillation_fraction
 from slitlapse.extraction.optimal import OptimalSums, ProfileExtract, optimal_sums
 from slitlapse.extraction.pixel_noise import PixelNoise
+from slitlapse.extraction.profile_cube import ProfileCube
 from slitlapse.extraction.profiles import (
     EmpiricalProfile,
     gaussian_profile,
@@ -46,6 +47,7 @@ __all__ = [
     "NoiseBudget",
     "OptimalSums",
     "PixelNoise",
+    "ProfileCube",
     "ProfileExtract",
     "RowWindow",
     "TemporalOutliers",

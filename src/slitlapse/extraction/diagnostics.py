@@ -48,18 +48,23 @@ def measure_diagnostics(
     reference : `~numpy.ndarray`, shape (n_x,), optional
         Row from which ``offset`` counts; by default ``centre``.
     half_width : float, optional
-        Half of the aperture in which the bad pixels are counted and moments taken, pixel; by
-        default three widths. Farther rows tell the base line.
+        Half of the aperture in which the star is looked at, pixel; by default three widths.
+        Farther rows tell the base line.
 
     Returns
     -------
     `~astropy.table.QTable`
-        One row for each column of the detector: ``offset`` and ``measured_width`` (moments of
-        the light in the aperture, for the truncation of a Gaussian corrected), ``width`` (as
-        used), ``peak`` (highest pixel of the fitted star, electron), ``largest_raw`` (adu),
-        ``n_bad``, ``bad_fraction`` (share of the profile), ``chi2`` (per degree of freedom),
-        ``sky_level`` (electron per pixel at the star), ``sky_slope`` (electron per pixel per
-        row), ``baseline`` (mean of what is left beside the star, electron per pixel).
+        One row for each column of the detector:
+
+        * ``offset``, ``measured_width`` and their ``_uncertainty`` (pixel): where the star was
+          and how wide, from what the fitted star leaves over, to first order in both; the
+          uncertainties are NaN without a variance;
+        * ``width`` (pixel), as used by the extraction;
+        * ``peak`` (electron): highest pixel of the fitted star; ``largest_raw`` (adu);
+        * ``n_bad``, ``bad_fraction`` (share of the light in the aperture);
+        * ``chi2``: of the profile, per degree of freedom;
+        * ``sky_level`` (electron per pixel, at the star), ``sky_slope`` (the same per row);
+        * ``baseline`` (electron per pixel): mean of what is left beside the star.
     """
     bad = np.zeros(data.shape, bool) if mask is None else mask
     offset = rows - centre
@@ -67,49 +72,67 @@ def measure_diagnostics(
     inside = np.abs(offset) <= reach
     near, far = inside & ~bad, ~inside & ~bad
     model = flux * profile
-    residual = data - model
-    table = QTable()
-    shift, spread = _moments(np.where(near, residual, 0), inside, offset, flux, width)
+    residual = np.where(bad, 0, data - model)
+    weight = near / (1.0 if variance is None else np.where(variance > 0, variance, np.inf))
+    shape = _moments(residual, weight, profile, offset, flux)
+    unknown = np.nan if variance is None else 1.0
     base = 0.0 if reference is None else centre - reference
-    table["offset"] = (base + shift) * u.pix
+    table = QTable()
+    table["offset"] = (base + shape[0]) * u.pix
+    table["offset_uncertainty"] = unknown * shape[1] * u.pix
     table["width"] = np.asarray(width, dtype=float) * u.pix
-    table["measured_width"] = spread * u.pix
+    table["measured_width"] = width * (1 + shape[2]) * u.pix
+    table["measured_width_uncertainty"] = unknown * width * shape[3] * u.pix
     table["peak"] = model.max(axis=0) * u.electron
     largest = np.full(len(centre), np.nan)
     if raw is not None:
         largest = np.where(inside, raw, -np.inf).max(axis=0)
     table["largest_raw"] = largest * u.adu
     table["n_bad"] = (inside & bad).sum(axis=0)
-    table["bad_fraction"] = (profile * (inside & bad)).sum(axis=0) / (profile * inside).sum(axis=0)
+    table["bad_fraction"] = _divide((profile * (inside & bad)).sum(0), (profile * inside).sum(0))
     table["chi2"] = _chi_square(residual, variance, near)
     level, slope = _line(sky, inside, offset)
     table["sky_level"] = level * u.electron
     table["sky_slope"] = slope * u.electron / u.pix
-    number = far.sum(axis=0)
     left = np.where(far, residual, 0).sum(axis=0)
-    table["baseline"] = _divide(left, number) * u.electron
+    table["baseline"] = _divide(left, far.sum(axis=0)) * u.electron
     return table
 
 
 def _divide(a, b):
     """Divide, NaN where the divisor is zero."""
-    return np.divide(a, b, out=np.full(np.shape(a), np.nan), where=b != 0)
+    return np.divide(a, b, out=np.full(np.shape(b), np.nan), where=b != 0)
 
 
-def _moments(residual, inside, offset, flux, width):
+def _moments(residual, weight, profile, offset, flux):
     """
-    Find shift and width from what the fitted star leaves over.
+    Find shift and widening from what the fitted star leaves over.
 
-    To first order a star displaced by ``d`` and wider by ``e`` leaves ``flux * (d * -P' + e *
-    dP/dwidth)``. The residual is projected on these two shapes of a Gaussian, which needs no
-    correction for the light beyond the aperture and ignores pixels without weight.
+    To first order a star displaced by ``d`` and wider by a factor ``1 + e`` leaves ``flux * (d *
+    dP/dc + e * dP/dlog(w))``. The two shapes come from the profile itself, are made orthogonal
+    to it (the flux was fitted already) and to each other, and compared with the residual.
+
+    Returns the shift, its uncertainty, the widening and its uncertainty, each of shape (n_x,).
     """
-    t = offset / width
-    shape = np.where(inside, np.exp(-0.5 * t * t) / (np.sqrt(2 * np.pi) * width), 0)
-    by_shift, by_width = shape * t / width, shape * (t * t - 1) / width
-    shift = _divide((residual * by_shift).sum(axis=0), flux * (by_shift**2).sum(axis=0))
-    spread = _divide((residual * by_width).sum(axis=0), flux * (by_width**2).sum(axis=0))
-    return shift, width + spread
+    padded = np.pad(profile, ((2, 2), (0, 0)), mode="edge")
+    slope = (8 * (padded[3:-1] - padded[1:-3]) - (padded[4:] - padded[:-4])) / 12
+    by_shift, by_width = -slope, -(profile + offset * slope)
+
+    def dot(a, b):
+        return np.einsum("yx,yx,yx->x", weight, a, b)
+
+    norm = dot(profile, profile)
+    by_shift = by_shift - _divide(dot(by_shift, profile), norm) * profile
+    by_width = by_width - _divide(dot(by_width, profile), norm) * profile
+    shift_norm = dot(by_shift, by_shift)
+    mixed = _divide(dot(by_width, by_shift), shift_norm)
+    by_width = by_width - mixed * by_shift
+    width_norm = dot(by_width, by_width)
+    widening = _divide(dot(residual, by_width), flux * width_norm)
+    shift = _divide(dot(residual, by_shift), flux * shift_norm) - widening * mixed
+    width_error = _divide(1.0, np.abs(flux) * np.sqrt(width_norm))
+    shift_error = np.hypot(_divide(1.0, np.abs(flux) * np.sqrt(shift_norm)), width_error * mixed)
+    return shift, shift_error, widening, width_error
 
 
 def _chi_square(residual, variance, near):

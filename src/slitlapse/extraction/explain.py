@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["plot_extraction", "plot_profile", "plot_weights"]
+__all__ = ["plot_extraction", "plot_noise_shares", "plot_profile", "plot_weights"]
 
 
 def plot_extraction(pixel, flux, sky, budget, axes=None):
@@ -114,9 +114,53 @@ def plot_profile(data, rows, centre, width, profile, flux, axes=None):
     inner = (middle > -6) & (middle < 6)
     axes[0].plot(middle[inner], measured[inner], ".", label="measured")
     axes[0].plot(middle[inner], used[inner], "-", label="used")
-    axes[0].set(ylabel="light per width", yscale="log")
+    axes[0].set(ylabel="light per width", yscale="log", ylim=(1e-4, 1))
     axes[0].legend()
     axes[1].plot(middle[inner], (measured - used)[inner], ".")
     axes[1].axhline(0, color="gray", lw=0.8)
     axes[1].set(xlabel="(row - centre) / width", ylabel="measured - used")
+    return axes
+
+
+def plot_noise_shares(pixel, budget, axes=None):
+    """
+    Draw which source of noise dominates where.
+
+    Parameters
+    ----------
+    pixel : `~numpy.ndarray`, shape (n_wave,)
+        Abscissa: pixel or wavelength.
+    budget : `NoiseBudget`
+        Of one exposure, (n_wave,), or of a night, (n_wave, n_time).
+    axes : array of two `~matplotlib.axes.Axes`, optional
+        Where to draw.
+
+    Returns
+    -------
+    array of `~matplotlib.axes.Axes`
+        Shares of the variance (mean over the exposures) above, the largest component of each
+        wavelength and exposure below.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.colors import BoundaryNorm, ListedColormap
+
+    if axes is None:
+        _, axes = plt.subplots(2, 1, sharex=True, figsize=(9, 6), layout="constrained")
+    names = budget.names()
+    shares = np.array([budget.fraction(name) for name in names])
+    shares = shares.reshape(len(names), len(pixel), -1)
+    colors = [f"C{number}" for number in range(len(names))]
+    axes[0].stackplot(pixel, shares.mean(axis=2), labels=names, colors=colors)
+    axes[0].set(ylabel="share of the variance", ylim=(0, 1))
+    axes[0].legend(loc="upper left", bbox_to_anchor=(1, 1))
+    largest = shares.argmax(axis=0)
+    axes[1].pcolormesh(
+        pixel,
+        np.arange(largest.shape[1]),
+        largest.T,
+        cmap=ListedColormap(colors),
+        norm=BoundaryNorm(np.arange(len(names) + 1) - 0.5, len(names)),
+        shading="nearest",
+    )
+    axes[1].set(xlabel="pixel", ylabel="exposure", title="largest component")
     return axes

@@ -6,7 +6,7 @@ import numpy as np
 
 from slitlapse.extraction.profiles import gaussian_profile, moffat_profile
 
-__all__ = ["SimulatedStar", "add_hits", "simulate_star", "star_profile"]
+__all__ = ["SimulatedStar", "add_hits", "add_hot_pixels", "simulate_star", "star_profile"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +90,10 @@ def simulate_star(
     dark=0.0,
     read_noise=0.0,
     sensitivity=1.0,
+    keep_sky=False,
 ):
     """
-    Put a star on the detector, count its photons and subtract the true sky.
+    Put a star on the detector, count its photons and subtract the true sky and dark.
 
     Parameters
     ----------
@@ -110,6 +111,8 @@ def simulate_star(
         Sky and dark counts (in the units of the corrected frame) and sensitivity of the pixels.
     read_noise : float or `~numpy.ndarray`, shape (n_y, n_x)
         Electron.
+    keep_sky : bool
+        Leave the sky in ``data``, as a frame has it before its sky is subtracted.
 
     Returns
     -------
@@ -123,7 +126,7 @@ def simulate_star(
     counts = rng.poisson((expected + sky + dark) * sensitivity)
     electrons = counts + read_noise * rng.normal(size=shape)
     variance = (expected + sky + dark) / sensitivity + (read_noise / sensitivity) ** 2
-    data = electrons / sensitivity - sky - dark
+    data = electrons / sensitivity - dark - (0.0 if keep_sky else sky)
     return SimulatedStar(
         data, expected, profile, np.broadcast_to(variance, shape), flux, centre, width
     )
@@ -165,3 +168,29 @@ def add_hits(data, n_hits, *, rng, energy=2000.0, length=4.0):
         inside = (y >= 0) & (y < data.shape[0]) & (x >= 0) & (x < data.shape[1])
         np.add.at(hit, (y[inside], x[inside]), energy * np.exp(rng.normal()) / steps)
     return data + hit, hit
+
+
+def add_hot_pixels(data, fraction, *, rng, level=3000.0):
+    """
+    Make some pixels hot.
+
+    Parameters
+    ----------
+    data : `~numpy.ndarray`, shape (n_y, n_x)
+        Frame; a new one is returned.
+    fraction : float
+        Fraction of the pixels that are hot.
+    rng : `~numpy.random.Generator`
+        Source of randomness.
+    level : float
+        Mean of their dark counts, electron (exponential).
+
+    Returns
+    -------
+    heated : `~numpy.ndarray`, shape (n_y, n_x)
+        Data with the hot pixels.
+    hot : `~numpy.ndarray` of bool, shape (n_y, n_x)
+        Where they are.
+    """
+    hot = rng.random(np.shape(data)) < fraction
+    return data + hot * rng.exponential(level, np.shape(data)), hot

@@ -297,20 +297,21 @@ class ProfileExtract(SpecreduceOperation):
     def _profile(self, rows, trace, centre, width):
         """Fraction of one star's light in each pixel."""
         width = getattr(trace, "width", None) if width is None else width
+        if width is not None:
+            width = np.broadcast_to(np.asarray(width, dtype=float), centre.shape)
+        if callable(self.profile) and not isinstance(self.profile, Model):
+            return self.profile(rows, centre, width)
         if width is None:
             raise ValueError(
                 "The trace has no width and none was given. Give width= in pixel (Gaussian "
                 "sigma, FWHM / 2.3548), or a trace that carries a .width."
             )
-        width = np.broadcast_to(np.asarray(width, dtype=float), centre.shape)
         if isinstance(self.profile, Model):
             points, weights = np.polynomial.legendre.leggauss(7)
             grid, step = np.linspace(-50, 50, 20001, retstep=True)
             nodes = (rows - centre)[..., None] + points / 2
             light = self.profile(nodes / width[:, None]) @ weights / 2
             return light / (np.sum(self.profile(grid)) * step * width)
-        if callable(self.profile):
-            return self.profile(rows, centre, width)
         edges = np.stack([rows - centre - 0.5, rows - centre + 0.5])
         if self.profile == "gaussian":
             return np.diff(ndtr(edges / width), axis=0)[0]
