@@ -11,6 +11,7 @@ __all__ = ["Found", "Model", "StarLostError", "measure_star", "tabulate_bins"]
 
 Found = namedtuple("Found", "model center width wings floor table")
 FLOOR = 0.02, 0.03  # widths, log widths: what a smooth curve cannot follow is no outlier
+SEEN = 5.0  # sigma: the light of a star
 SETTLED = 0.003  # widths: the curves have settled when they move less than this
 MOST_ROUNDS = 14
 
@@ -78,7 +79,7 @@ def measure_star(model, compare, draw_curve, *, bins, fit_shape, models=(None, N
     Raises
     ------
     StarLostError
-        Where fewer than 3 bins say where the star is.
+        Where fewer than 3 bins say where the star is, or there is no light along the path.
     """
     n_x = model.center.size
     every = np.arange(n_x)
@@ -96,7 +97,21 @@ def measure_star(model, compare, draw_curve, *, bins, fit_shape, models=(None, N
         moved, model = _movement(model, new), new
         if moved < SETTLED:
             break
+    _check_light(part)
     return Found(model, *curves, part["floor"], tabulate_bins(*found, part, n_x))
+
+
+def _check_light(part):
+    """Refuse a path along which there is no light."""
+    known = part["solvable"] & (part["flux_variance"] > 0)
+    weight = known / np.where(known, part["flux_variance"], 1.0)
+    total, noise = (weight * part["flux"]).sum(), np.sqrt(weight.sum())
+    if not total > SEEN * noise:
+        raise StarLostError(
+            f"What lies along this path has {total / max(noise, 1e-300):.1f} times its noise, and "
+            f"{SEEN:g} are needed to be a star. Check the guess, or look for stars with "
+            "find_stars(image)."
+        )
 
 
 def _movement(old, new):
