@@ -421,3 +421,41 @@ def test_the_real_arcs_are_of_elements_with_line_lists(real_data):
     rules = load_instrument("goodman_930").log_rules
     log = make_header_table(folder, **rules, split_lamps=split_lamp_names)
     assert set(log["lamps"][log["kind"] == "arc"]) == {"Ar+Fe"}
+
+
+def mutated(value, rng):
+    """Return a value that somebody may have written instead."""
+    others = [None, 0, -1, 1.5, float("nan"), True, "", "x", "[1:2,3:4]", [], [1, 2], [[]], {}]
+    others += [{"keyword": "A"}, {"value": 1}, {"a": {"b": 1}}, [{"a": 1}], "[9:1,1:9]", "../x"]
+    if isinstance(value, dict) and value and rng.integers(3):
+        key = list(value)[rng.integers(len(value))]
+        changed = dict(value)
+        if rng.integers(4) == 0:
+            changed[f"{key}s"] = changed.pop(key)
+        elif rng.integers(4) == 0:
+            del changed[key]
+        else:
+            changed[key] = mutated(value[key], rng)
+        return changed
+    if isinstance(value, list) and value and rng.integers(3):
+        changed = list(value)
+        place = rng.integers(len(value))
+        changed[place] = mutated(value[place], rng)
+        return changed
+    return others[rng.integers(len(others))]
+
+
+def test_no_instrument_file_however_wrong_ends_in_anything_but_a_sentence():
+    rng, good = np.random.default_rng(3), tomllib.loads(GOOD)
+    refused = 0
+    for _ in range(3000):
+        content = mutated(good, rng)
+        if not isinstance(content, dict):
+            continue
+        try:
+            parse_instrument(content, "my.toml")
+        except InstrumentError as error:
+            assert str(error).startswith("my.toml: ")
+            assert "\n" not in str(error)
+            refused += 1
+    assert refused > 1000

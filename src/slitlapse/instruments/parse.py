@@ -4,6 +4,7 @@ import re
 import tomllib
 from difflib import get_close_matches
 from importlib import resources
+from math import isfinite
 from pathlib import Path
 
 import astropy.units as u
@@ -26,11 +27,11 @@ def _is_text(value):
 
 
 def _is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
 
 
 def _is_positive(value):
-    return _is_number(value) and 0 < value < float("inf")
+    return _is_number(value) and value > 0
 
 
 def _is_section(value, may_flip=False):
