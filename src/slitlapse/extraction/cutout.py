@@ -1,6 +1,7 @@
 """Which rows hold the star? A band of rows that follows it, cut out once and used by all."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -78,10 +79,16 @@ class RowWindow:
             )
         return cls(first, n_rows, int(n_y))
 
-    @property
+    @cached_property
     def rows(self):
         """Row of the frame of every pixel of a cut-out, shape (n_rows, n_x)."""
         return self.first_row[None, :] + np.arange(self.n_rows)[:, None]
+
+    @cached_property
+    def _flat_index(self):
+        """Where the pixels of the cut-out stand in the flattened frame."""
+        n_x = self.first_row.size
+        return np.clip(self.rows, 0, self.n_y - 1) * n_x + np.arange(n_x)
 
     @property
     def outside(self):
@@ -115,7 +122,7 @@ class RowWindow:
             first, last = self.first_row[0], self.first_row[0] + self.n_rows
             if first >= 0 and last <= self.n_y:
                 return image[first:last]
-        return np.take_along_axis(image, np.clip(self.rows, 0, self.n_y - 1), axis=0)
+        return np.take(image, self._flat_index)
 
     def paste(self, values, fill=0):
         """

@@ -128,7 +128,7 @@ def _second_opinion(columns, found, usable, usual, reject_sigma, x, reach=5):
     around = np.clip(around, 0, columns.data.shape[1] - 1)
     here, scale = columns.pick(x), usual[:, x]
     there = columns.pick(x)
-    everything, flux = usable[:, x], np.nanmedian(found[:n_star][:, around], axis=2)
+    everything, flux = usable[:, x], _median(found[:n_star][:, around])
     close = np.nan_to_num(found[:n_star][:, around[:, reach - 2 : reach + 2]])
     lowest, highest = close.min(axis=2), close.max(axis=2)
     coefficients = np.zeros_like(found[:, x])
@@ -159,3 +159,10 @@ def _second_opinion(columns, found, usable, usual, reject_sigma, x, reach=5):
     better = costs[1] < costs[0] - 1e-3
     columns.good[:, x[better]] = there.good[:, better]
     found[:, x[better]] = coefficients[:, better]
+
+
+def _median(values):
+    """Median along the last axis without NaN (the lower of the two middle values)."""
+    ordered = np.sort(values, axis=-1)  # NaN goes last
+    number = np.isfinite(ordered).sum(axis=-1, keepdims=True)
+    return np.take_along_axis(ordered, np.maximum(number - 1, 0) // 2, axis=-1)[..., 0]
