@@ -4,7 +4,6 @@ import re
 import tomllib
 from difflib import get_close_matches
 from importlib import resources
-from math import isfinite
 from pathlib import Path
 
 import astropy.units as u
@@ -27,7 +26,7 @@ def _is_text(value):
 
 
 def _is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def _is_positive(value):
