@@ -85,7 +85,7 @@ def fit_pixel_sensitivity(
     illuminated=None,
     *,
     min_signal=1000.0,
-    spacing=(40, 25),
+    spacing=(40, 32),
     slit_profile=True,
     sigma_clip=5.0,
     max_iterations=6,
