@@ -34,7 +34,7 @@ def find_lines(
         Flux. From a `~specutils.Spectrum`, uncertainty and mask are taken along.
     uncertainty : array-like of shape (n_pixels,), optional
         Standard deviation of each pixel. Without it the noise is measured between the lines, and
-        each line's uncertainties are scaled by how well its fit describes it.
+        that of the photons in them from the residuals of the fainter ones.
     mask : array-like of bool, shape (n_pixels,), optional
         True where a pixel is bad.
     fwhm : float, optional
@@ -71,13 +71,15 @@ def find_lines(
     80.25 pix +/- 0.01 pix
     """
     flux, sigma, bad, unit = _unpack(spectrum, uncertainty, mask)
-    scaled = sigma is None
     typical = 4.0 if fwhm is None else float(fwhm)
     for _ in range(3 if fwhm is None else 0):  # the width tells the filter, the filter the width
         typical = _typical_width(flux, _noise(flux, bad, sigma), bad, typical)
     noise = _noise(flux, bad, sigma)
     peaks = _find_peaks(flux, noise, bad, typical, min_snr)
-    rows = _fit_all(flux, np.where(bad, np.inf, noise), peaks, typical, scaled)
+    rows = _fit_all(flux, np.where(bad, np.inf, noise), peaks, typical)
+    if sigma is None and len(rows):  # photons make the lines noisier than the gaps between them
+        noise = _photon_noise(flux, noise, rows, typical)
+        rows = _fit_all(flux, np.where(bad, np.inf, noise), peaks, typical)
     return _make_table(rows, flux, noise, bad, typical, unit, saturation, max_lines, min_snr)
 
 
@@ -158,6 +160,19 @@ def _find_peaks(flux, noise, bad, fwhm, min_snr):
     return np.sort(np.concatenate([broad, np.array(extra, int)]))
 
 
+def _photon_noise(flux, noise, rows, fwhm):
+    """Add noise in proportion to the light above the gaps, by as much as lines' residuals ask."""
+    area, excess = rows[:, 3], rows[:, 6]
+    bright = area > 20 * rows[:, 4]
+    if bright.sum() < 4:
+        return noise
+    # an imperfect profile leaves more in brighter lines, photons the same: ask the fainter third
+    fainter = bright & (area <= np.quantile(area[bright], 1 / 3))
+    per_flux = max(np.median(excess[fainter] / area[fainter]), 0.0)
+    light = np.maximum(flux - _background(flux, fwhm), 0.0)
+    return np.sqrt(noise**2 + per_flux * light)
+
+
 def _typical_width(flux, noise, bad, fwhm):
     """Median full width at half maximum of the strongest lines, from where they cross half."""
     peaks = _find_peaks(flux, noise, bad, fwhm, 10.0)
@@ -196,13 +211,13 @@ def _groups(peaks, fwhm):
     return sorted(cut)
 
 
-def _fit_all(flux, noise, peaks, fwhm, scaled):
-    """Fit all groups, those of equal size in one batch; rows of centre, error, sigma, flux, ..."""
+def _fit_all(flux, noise, peaks, fwhm):
+    """Fit all groups, equal sizes in one batch: centre, error, sigma, flux, error, skew, excess."""
     groups = _groups(np.asarray(peaks), fwhm)
     rows = []
     for size in sorted({len(g) for g in groups}):
-        rows += _fit_batch(flux, noise, groups, size, fwhm, scaled)
-    return np.array(sorted(rows)).reshape(-1, 6)
+        rows += _fit_batch(flux, noise, groups, size, fwhm)
+    return np.array(sorted(rows)).reshape(-1, 7)
 
 
 def _windows(groups, size, fwhm, n):
@@ -244,7 +259,7 @@ def _model(parameters, x, size):
     return value, jacobian
 
 
-def _fit_batch(flux, noise, groups, size, fwhm, scaled):
+def _fit_batch(flux, noise, groups, size, fwhm):
     """Levenberg-Marquardt on all groups of one size at once."""
     index, start = _windows(groups, size, fwhm, flux.size)
     used = index >= 0
@@ -281,7 +296,7 @@ def _fit_batch(flux, noise, groups, size, fwhm, scaled):
         if (small & better).all():
             break
     skew = _skew(p, x, weight, data - value, size)
-    return _rows_of(p, jacobian, weight, chi2, skew, size, scaled)
+    return _rows_of(p, jacobian, weight, chi2, skew, size)
 
 
 def _skew(p, x, weight, residual, size):
@@ -297,13 +312,13 @@ def _skew(p, x, weight, residual, size):
     return top / np.maximum(np.einsum("gx,gxk->gk", weight, odd**2), 1e-300)
 
 
-def _rows_of(p, jacobian, weight, chi2, skew, size, scaled):
+def _rows_of(p, jacobian, weight, chi2, skew, size):
     normal = np.einsum("gxa,gx,gxb->gab", jacobian, weight, jacobian)
     covariance = np.linalg.pinv(normal, hermitian=True)
     variance = np.abs(np.einsum("gaa->ga", covariance))
-    reduced = chi2 / np.maximum((weight > 0).sum(axis=1) - p.shape[1], 1)
-    if scaled:
-        variance = variance * np.maximum(reduced, 1)[:, None]
+    free = (weight > 0).sum(axis=1) - p.shape[1]
+    quiet = weight.max(axis=1)  # squared residuals beyond those of the quiet pixels, per line
+    excess = (chi2 - free) / np.maximum(quiet, 1e-300) / size
     rows = []
     for g in range(len(p)):
         for k in range(size):
@@ -315,38 +330,39 @@ def _rows_of(p, jacobian, weight, chi2, skew, size, scaled):
                     p[g, size + k],
                     np.sqrt(variance[g, size + k]),
                     skew[g, k],
+                    excess[g],
                 )
             )
     return rows
 
 
-def _smooth_width(centre, width, snr, n, fwhm):
-    """Width expected at each line: a robust parabola along the detector (focus changes)."""
-    typical = np.full(len(width), np.median(width) if len(width) else fwhm)
-    good = (width < 2 * fwhm) & (width > 0.5 * fwhm) & (snr > np.median(snr) / 3)
+def _smooth(centre, value, good, n, floor):
+    """Robust parabola along the detector (focus and coma change), for every line."""
     for _ in range(4):
-        degree = 2 if good.sum() > 12 else 0
         if good.sum() < 4:
             break
-        fit = np.polynomial.Polynomial.fit(centre[good], width[good], degree, domain=[0, n])
-        typical = np.clip(fit(centre), 0.6 * fwhm, 1.6 * fwhm)
-        off = width - typical
-        spread = 1.4826 * np.median(np.abs(off[good])) + 0.02 * fwhm
-        good &= (off < 2.0 * spread) & (off > -3 * spread)  # blends are too broad, never too narrow
-    return typical
+        degree = 2 if good.sum() > 12 else 0
+        fit = np.polynomial.Polynomial.fit(centre[good], value[good], degree, domain=[0, n])
+        off = value - fit(centre)
+        spread = 1.4826 * np.median(np.abs(off[good])) + floor
+        good = good & (off < 2.0 * spread) & (off > -3 * spread)  # blends are broad, never sharp
+    return fit(centre) if good.sum() >= 4 else np.full(len(value), np.median(value))
 
 
 def _make_table(rows, flux, noise, bad, fwhm, unit, saturation, max_lines, min_snr):
-    centre, error, sigma, area, area_error, skew = rows.T
+    centre, error, sigma, area, area_error, skew, _ = rows.T
     inside = (centre > -0.5) & (centre < flux.size - 0.5) & (area > 0) & (error < fwhm)
     inside &= area > 0.6 * min_snr * area_error
-    centre, error, sigma, area, area_error, skew = rows[inside].T
+    centre, error, sigma, area, area_error, skew, _ = rows[inside].T
     width = sigma * SIGMA_TO_FWHM
-    typical = _smooth_width(centre, width, area / area_error, flux.size, fwhm)
+    snr = area / area_error
+    good = (width < 2 * fwhm) & (width > 0.5 * fwhm) & (snr > np.median(snr if len(snr) else 0) / 3)
+    typical = _smooth(centre, width, good, flux.size, 0.02 * fwhm) if len(width) else width
+    typical = np.clip(typical, 0.6 * fwhm, 1.6 * fwhm)
     amplitude = area / (np.sqrt(2 * np.pi) * sigma)
     gap = np.abs(centre[:, None] - centre)
-    lean = skew - np.median(skew) if len(skew) > 8 else skew  # all lines may lean (coma)
-    lean = np.where(np.abs(lean) > 5 * area_error / area, lean, 0.0)
+    lean = skew - _smooth(centre, skew, good, flux.size, 0.01) if len(skew) > 8 else skew
+    lean = np.where(np.abs(lean) > 5 / snr, lean, 0.0)
     rival = (amplitude > 0.05 * amplitude[:, None]) & (gap > 0) & (gap < 1.5 * typical[:, None])
     core = np.maximum(0.5 * typical, 1.0)[:, None]
     near = np.abs(np.arange(flux.size) - centre[:, None]) <= core
@@ -359,7 +375,7 @@ def _make_table(rows, flux, noise, bad, fwhm, unit, saturation, max_lines, min_s
             "fwhm": width * u.pix,
             "amplitude": amplitude * of_flux,
             "flux": area * of_flux,
-            "snr": area / area_error,
+            "snr": snr,
             "blended": rival.any(axis=1) | (width > 1.4 * typical) | (np.abs(lean) > 0.05),
             "saturated": (near & full).any(axis=1),
             "edge": (centre < typical) | (centre > flux.size - 1 - typical),

@@ -119,7 +119,7 @@ def _leave_out_uncertain(table, coefficients, n_pixels):
     pixel = table["pixel"].value[matched]
     kept = pixel[sigma <= limit]
     outside = (pixel < kept.min()) | (pixel > kept.max())  # better than to extrapolate
-    out = (sigma > limit) & ~(outside & (sigma < 4 * limit))
+    out = (sigma > limit) & ~(outside & (sigma < min(4 * limit, 0.5)))
     table["reason"][matched[out]] = "too uncertain (faint or blended)"
 
 
@@ -205,13 +205,12 @@ def _robust_fit(x, wave, sigma, unit, degree, clip, scatter):
 
 
 def _more_scatter(residual, sigma, unit, free, scatter):
-    """Extra scatter (pixels) with which the robust spread of the residuals is as expected."""
-    scale = np.sqrt(len(residual) / free)
-    spread = 1.4826 * np.median(np.abs(residual / unit)) * scale
-    rms = np.sqrt(np.mean((residual / unit) ** 2)) * scale
-    have = np.sqrt(np.median((sigma / unit) ** 2))
-    target = np.sqrt(max(min(0.5 * (spread + rms), 1.3 * spread + 1e-3) ** 2 - have**2, 0))
-    return 0.5 * scatter + 0.5 * max(target, 1e-3)
+    """Extra scatter (pixels) with which chi-squared is as expected (moving there gradually)."""
+    tries = np.append(0.0, np.geomspace(1e-3, 3, 60))
+    square = (residual / unit) ** 2
+    chi2 = (square / ((sigma / unit) ** 2 + tries[:, None] ** 2 + 1e-8)).sum(axis=1)
+    enough = np.flatnonzero(chi2 <= free)
+    return 0.5 * scatter + 0.5 * (tries[enough[0]] if len(enough) else tries[-1])
 
 
 def _criterion(fits, x, wave, sigma, unit):
