@@ -115,30 +115,33 @@ def measure_sky_tilt(
             f"degree {row_degree}. Give more sky_pixels, or a smaller block or row_degree."
         )
     v, w = rows / (n_y - 1) * 2 - 1, np.linspace(-1, 1, n_x)
-    terms = [
-        np.outer(v**i, w**j) for i in range(1, row_degree + 1) for j in range(column_degree + 1)
-    ]
-    terms = np.array(terms)
+    powers = [(i, j) for i in range(1, row_degree + 1) for j in range(column_degree + 1)]
+    terms = np.array([v**i * w**j for i, j in powers])
     base = np.broadcast_to(np.arange(n_x, dtype=float), spectra.shape)
     if guess is not None:
-        index = np.clip(np.rint(rows).astype(int), 0, n_y - 1)
-        base = guess[index] + (rows - index)[:, np.newaxis] * np.gradient(guess, axis=0)[index]
+        index, column = np.clip(np.rint(rows).astype(int), 0, n_y - 1), np.arange(n_x)
+        base = guess[index, column] + (rows - index) * np.gradient(guess, axis=0)[index, column]
     coefficients = np.zeros(len(terms))
     if guess is None:
-        shifts = _follow(spectra)
-        start = np.vander(v, row_degree + 1, increasing=True)
+        known = np.isfinite(spectra)
+        # blocks that see half of the spectrum cannot be compared by eye; the fit can use them
+        whole = known.mean(axis=1) > 0.7 * known.mean(axis=1).max()
+        shifts = _follow(spectra[whole])
+        middle = np.mean(v[whole], axis=1, where=known[whole])
+        start = np.vander(middle, row_degree + 1, increasing=True)
         # the line of constant shift is free: only differences between rows count
         coefficients[:: column_degree + 1] = np.linalg.lstsq(start, shifts, rcond=None)[0][1:]
-    for _ in range(maxiters):
+    for i in range(maxiters):
         displacement = np.tensordot(coefficients, terms, 1)
-        step, covariance, strength = _gauss_newton(spectra, base - displacement, terms)
-        if strength < 3:
+        # once the lines lie upon each other, one that does not fit must not decide alone
+        step, covariance, strength = _gauss_newton(spectra, base - displacement, terms, i >= 4)
+        if strength < 10:
             raise SkyTiltError(
                 f"The structure of this sky is {strength:.1f} times what noise alone shows, too "
                 "little for a tilt. Take the tilt from arcs, or a mean of many exposures."
             )
         coefficients = coefficients + step
-        if np.all(np.abs(step) < 0.1 * np.sqrt(np.diag(covariance))):
+        if i >= 5 and np.all(np.abs(step) < 0.1 * np.sqrt(np.diag(covariance))):
             break
     else:
         warnings.warn(
@@ -153,7 +156,7 @@ def measure_sky_tilt(
 
 
 def _blocks(data, block):
-    """Return the mean row and the median spectrum of blocks of rows, NaN where unknown."""
+    """Return mean rows and median spectra of blocks, shape (n_blocks, n_x), NaN where unknown."""
     n_blocks, n_x = len(data) // block, data.shape[1]
     stack = data[: n_blocks * block].reshape(n_blocks, block, n_x)
     known = np.isfinite(stack)
@@ -165,14 +168,26 @@ def _blocks(data, block):
     )
     spectra = np.where(count > block / 2, 0.5 * (low + high)[:, 0], np.nan)
     y = np.arange(n_blocks * block).reshape(n_blocks, block, 1)
-    rows = np.sum(y * known, axis=(1, 2)) / np.maximum(count.sum(axis=1), 1)
-    keep = np.isfinite(spectra).mean(axis=1) > 0.5
-    return rows[keep], spectra[keep]
+    # near a curved trace the rows that a block uses differ from column to column
+    rows = np.sum(y * known, axis=1) / np.maximum(count, 1)
+    keep = np.isfinite(spectra).mean(axis=1) > 0.25
+    rows, spectra = rows[keep], spectra[keep]
+    # every block sees the spectrum through its own illumination, and some see only part of it
+    known = np.isfinite(spectra)
+    usual = np.nanmedian(spectra[:, known.any(axis=0)], axis=0)
+    bright = usual > 0.2 * np.median(usual)
+    ratios = spectra[:, known.any(axis=0)][:, bright] / usual[bright]
+    return rows, spectra / np.nanmedian(ratios, axis=1, keepdims=True)
 
 
 def _follow(spectra, reach=5):
     """Return the shift of every block relative to the middle one, neighbour by neighbour."""
-    lines = np.array([row - median_filter(row, 51) for row in np.nan_to_num(spectra)])
+    column = np.arange(spectra.shape[1])
+    known = np.isfinite(spectra)
+    filled = [
+        np.interp(column, column[ok], row[ok]) for ok, row in zip(known, spectra, strict=True)
+    ]
+    lines = np.array([row - median_filter(row, 51) for row in filled])
     # compress bright lines so that one of them does not decide alone
     lines = np.sign(lines) * np.sqrt(np.abs(lines))
     lags = np.arange(-reach, reach + 1)
@@ -189,11 +204,9 @@ def _follow(spectra, reach=5):
     return shifts - shifts[len(shifts) // 2]
 
 
-def _gauss_newton(spectra, effective, terms):
+def _gauss_newton(spectra, effective, terms, local):
     """Return one step of the coefficients, their covariance, and the strength of the lines."""
     known = np.isfinite(spectra)
-    # every block sees the spectrum through its own illumination
-    spectra = spectra / np.nanmedian(spectra, axis=1, keepdims=True) * np.nanmedian(spectra)
     order = np.argsort(effective[known])
     x, y = effective[known][order], spectra[known][order]
     terms = terms[:, known][:, order]
@@ -202,11 +215,14 @@ def _gauss_newton(spectra, effective, terms):
     knots = np.r_[[x[0]] * 4, inner, [x[-1]] * 4]
     spline = make_lsq_spline(x, y, knots)
     for _ in range(2):  # once without weights, once with
+        distance = np.abs(y - spline(x))
         # the noise grows with the root of the sky, and no pixel may decide alone
-        residual, model = y - spline(x), np.maximum(spline(x), 0.2 * np.median(y))
-        scatter = np.median(np.abs(residual) / np.sqrt(model))
-        noise = 1.4826 * max(scatter, 1e-12) * np.sqrt(model)
-        root = np.clip(6 - np.abs(residual) / noise, 0, 1) / noise
+        root_sky = np.sqrt(np.maximum(spline(x), 0.2 * np.median(y)))
+        noise = root_sky * 1.4826 * max(np.median(distance / root_sky), 1e-12)
+        if local:
+            nearby = median_filter(distance, 2 * len(x) // len(knots) | 1, mode="nearest")
+            noise = np.maximum(noise, 1.4826 * nearby)
+        root = np.clip(6 - distance / noise, 0, 1) / noise
         spline = make_lsq_spline(x, y, knots, w=np.maximum(root, 1e-6 / noise))
     residual, slope = y - spline(x), spline.derivative()(x)
     # noise of unit variance gives a spline with n points per knot a slope of variance about 3 / n
