@@ -57,14 +57,17 @@ def find_stars(image, *, mask=None, columns=None, n_stars=None, threshold=5.0, m
     """
     data, good, unit = _parse(image, mask)
     data, good, middle = _choose(data, good, columns)
-    cuts, n_seen = _segments(data, good)
-    cut, error, movement = _add_up(cuts, n_seen, max_tilt)
-    smooth = median_filter(cut, min(41, cut.size // 2 * 2 - 1), mode="nearest")
+    cuts = _segments(data, good)
+    cut, error, inner, movement = _add_up(cuts, max_tilt)
+    smooth = _running_median(cut)
     rows, noise = _detect(cut - smooth, error, threshold)
-    found = [_measure(cut - smooth, noise, row, [r for r in rows if r != row]) for row in rows]
+    flat = cut - smooth, inner - _running_median(inner)
+    found = [_measure(*flat, noise, row, [r for r in rows if r != row]) for row in rows]
     step = [abs(np.diff(smooth[np.clip([r - 10, r + 10], 0, cut.size - 1)])[0]) for r in rows]
     found = [f for f, r, s in zip(found, rows, step, strict=True) if cut[r] - smooth[r] > 0.1 * s]
-    found = sorted((f for f in found if f[4] > threshold), key=lambda f: -f[2])[:n_stars]
+    found = sorted(
+        (f for f in found if f[4] > threshold and 0 <= f[0] <= cut.size - 1), key=lambda f: -f[2]
+    )[:n_stars]
     columns_out = np.array(found, float).reshape(-1, 5).T
     names = ["position", "position_uncertainty", "flux", "fwhm", "significance"]
     units = [u.pix, u.pix, unit, u.pix, u.dimensionless_unscaled]
@@ -112,10 +115,10 @@ def _segments(data, good):
     seen = np.add.reduceat(good.astype(np.int32), starts, axis=1)
     mean = np.add.reduceat(data, starts, axis=1) / np.maximum(seen, 1)
     mean[seen == 0] = np.nan
-    return mean.reshape(n_y, segments, groups), seen.reshape(n_y, segments, groups)
+    return mean.reshape(n_y, segments, groups)
 
 
-def _add_up(cuts, n_seen, max_tilt):
+def _add_up(cuts, max_tilt):
     """Move the segments by the tilt that makes the cut sharpest and average them robustly."""
     n_y, segments, _ = cuts.shape
     with np.errstate(invalid="ignore"):
@@ -138,7 +141,10 @@ def _add_up(cuts, n_seen, max_tilt):
     steps = np.abs(np.diff(moved, axis=1))
     error = 1.4826 * _median(steps, axis=1) / np.sqrt(2 * n_used)
     cut = np.nansum(moved, axis=1) / n_used
-    return cut, np.where(np.isfinite(error) & (error > 0), error, np.inf), shifts
+    n = moved.shape[1] // 4  # the middle half: what a wrong bow hardly moves
+    few = np.maximum(np.isfinite(moved[:, n : 3 * n]).sum(axis=1), 1)
+    inner = np.nansum(moved[:, n : 3 * n], axis=1) / few if n > 0 else cut
+    return cut, np.where(np.isfinite(error) & (error > 0), error, np.inf), inner, shifts
 
 
 def _align(weight, max_tilt):
@@ -198,35 +204,50 @@ def _without_ripples(cut, rows):
     return kept
 
 
-def _measure(cut, error, row, others):
+def _running_median(cut):
+    """Smooth part of a cut: running median; beyond the ends it goes on level."""
+    size = min(41, max(cut.size // 2 * 2 - 1, 1))
+    half = size // 2
+    ends = np.median(cut[:size]), np.median(cut[-size:])
+    return median_filter(np.pad(cut, half, constant_values=ends), size)[half : half + cut.size]
+
+
+def _measure(cut, inner, error, row, others):
     """Measure position, flux, width and significance of the star that peaks at ``row``."""
     n_y = cut.size
     gap = min([abs(row - o) for o in others], default=n_y)
     fine = np.interp(np.arange(0, n_y - 1, 0.1), np.arange(n_y), cut)
     i = min(10 * row, fine.size - 1)
-    half = cut[row] / 2
-    below = fine < half
-    left = np.argmax(below[i::-1]) if below[: i + 1].any() else i
-    right = np.argmax(below[i:]) if below[i:].any() else fine.size - i
+    below = fine < cut[row] / 2
+    left = np.argmax(below[i::-1]) if below[: i + 1].any() else fine.size
+    right = np.argmax(below[i:]) if below[i:].any() else fine.size
     fwhm = np.clip(0.1 * min(left + right, 2 * min(left, right) + 20), 1.0, max(2.0 * gap, 1.0))
     reach = int(np.ceil(np.clip(1.2 * fwhm, 2, max(0.5 * gap, 2))))
     part = slice(max(row - reach, 0), row + reach + 1)
     rows = np.arange(n_y)[part]
-    weight = np.exp(-0.5 * ((rows - row) / (fwhm / FWHM)) ** 2)
-    center = float(row)
-    for _ in range(20):  # Gaussian-weighted centroid: each step goes half way to the star
-        weight = np.exp(-0.5 * ((rows - center) / (fwhm / FWHM)) ** 2)
-        norm = (weight * cut[part]).sum()
-        if norm <= 0:
+    noise = error[part][np.isfinite(error[part])]
+    noise = np.median(noise) if noise.size else np.inf
+    center, matched = _fit_peak(cut[part], rows, float(row), fwhm / FWHM)
+    flux, significance = cut[part].sum(), matched / noise
+    if significance > 20:
+        center = _fit_peak(inner[part], rows, center, fwhm / FWHM)[0]
+        noise = np.sqrt(2) * noise
+    uncertainty = fwhm / FWHM * np.sqrt(2) * noise / max(matched, 1e-9 * noise)
+    return center, uncertainty, flux, fwhm, significance
+
+
+def _fit_peak(cut, rows, center, sigma):
+    """Fit centre and height of a Gaussian of known width; also give height over unit noise."""
+    start = center
+    for _ in range(20):
+        t = (rows - center) / sigma
+        shape = np.exp(-0.5 * t**2)
+        norm = np.sqrt((shape**2).sum())
+        height = (shape * cut).sum() / norm**2
+        if height <= 0:
             break
+        step = (t * shape * (cut - height * shape)).sum() / (height * (t * shape) @ (t * shape))
         center = np.clip(
-            center + 2 * (weight * cut[part] * (rows - center)).sum() / norm, row - fwhm, row + fwhm
+            center + np.clip(step, -1, 1) * sigma, start - 2 * sigma, start + 2 * sigma
         )
-    noise = (
-        np.median(error[part][np.isfinite(error[part])])
-        if np.isfinite(error[part]).any()
-        else np.inf
-    )
-    flux = cut[part].sum()
-    matched = (weight * cut[part]).sum() / np.sqrt((weight**2).sum()) / noise
-    return center, fwhm / FWHM * np.sqrt(2) / max(matched, 1e-9), flux, fwhm, matched
+    return float(center), float(height * norm)
