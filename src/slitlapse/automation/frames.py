@@ -157,8 +157,9 @@ class FrameDoor:
             CCDData(np.zeros(frame.data.shape, np.uint8), unit=u.adu)
             for frame in (frames if several else [frames])
         ]
-        silent = process_amplifiers(
-            empty if several else empty[0], amplifiers, overscan=None, bias=self.bias
-        )
-        noise = turn(silent.uncertainty.array, self.instrument.dispersion)
+        silent = process_amplifiers(empty if several else empty[0], amplifiers, overscan=None)
+        noise = silent.uncertainty.array
+        if self.bias is not None:
+            noise = np.hypot(noise, self.bias.uncertainty.array)
+        noise = turn(noise, self.instrument.dispersion)
         return np.ascontiguousarray(noise, dtype=float)
