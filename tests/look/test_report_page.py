@@ -164,6 +164,12 @@ def test_the_page_is_written_whole_or_not_at_all(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_others_may_read_the_page_as_they_may_read_any_new_file(tmp_path):
+    (tmp_path / "any").write_text("")
+    page = ReportPage("x").write(tmp_path / "index.html")
+    assert page.stat().st_mode == (tmp_path / "any").stat().st_mode
+
+
 def test_letters_that_no_file_can_hold_do_not_stop_the_page(tmp_path):
     path = ReportPage("x").add_text("half a letter: \ud800").write(tmp_path / "index.html")
     assert "half a letter: ?" in path.read_text(encoding="utf-8")

@@ -1,7 +1,6 @@
 """How do we hand over a night? One page that opens from disk, with pictures, tables and words."""
 
 import os
-import tempfile
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -222,13 +221,12 @@ class ReportPage:
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+        draft = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
-                file.write(self.to_html())
-            Path(draft).replace(path)
+            draft.write_text(self.to_html(), encoding="utf-8", errors="replace")
+            draft.replace(path)
         except BaseException:
-            Path(draft).unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
             raise
         return path
 
