@@ -282,10 +282,14 @@ def measure_moments(part, cut, rows, center, width, reach):
 
 def rough_width(data, good, path, reach=25):
     """Guess the width (sigma, pixels) from the median of the star's cuts along its path."""
-    columns = slice(None, None, max(data.shape[1] // 512, 1))
+    columns = slice(None, None, max(data.shape[1] // 256, 1))
     cut, seen, _ = cut_out(data, good, path, reach, columns)
     most = seen.mean(axis=0) > 0.5
-    cut = np.ma.median(np.ma.masked_array(cut[:, most], ~seen[:, most]), axis=1).filled(0.0)
+    cut, seen = cut[:, most], seen[:, most]
+    if seen.all():
+        cut = np.median(cut, axis=1)
+    else:
+        cut = np.ma.median(np.ma.masked_array(cut, ~seen), axis=1).filled(0.0)
     cut = cut - np.percentile(cut, 25)
     high = cut > 0.5 * cut[reach - 3 : reach + 4].max()
     left, right = np.argmin(high[reach::-1]), np.argmin(high[reach:])

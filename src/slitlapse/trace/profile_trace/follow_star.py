@@ -110,15 +110,21 @@ def _walk(snr, x, x0, start, row, reach):
     for side in (range(start + 1, x.size), range(start - 1, -1, -1)):
         seen = [start]
         for i in side:
-            last = np.array(seen[-5:])
-            dx, dy = x[last] - x[last].mean(), offset[last] - offset[last].mean()
-            slope = (dx * dy).sum() / (dx * dx).sum() if last.size > 1 else 0.0
-            expected = np.median(offset[last] + slope * (x[i] - x[last]))
+            expected = _ahead(x[i], [(x[k], offset[k]) for k in seen[-5:]])
             row = _nearest_maximum(snr[:, i], x0[i] + expected, reach)
             if row is not None:
                 offset[i] = row - x0[i]
                 seen.append(i)
     return offset
+
+
+def _ahead(x, points):
+    """Continue the line through a few points; the median of where it leads from each of them."""
+    mean_x = sum(p[0] for p in points) / len(points)
+    mean_y = sum(p[1] for p in points) / len(points)
+    square = sum((p[0] - mean_x) ** 2 for p in points)
+    slope = sum((p[0] - mean_x) * (p[1] - mean_y) for p in points) / square if square > 0 else 0.0
+    return sorted(p[1] + slope * (x - p[0]) for p in points)[len(points) // 2]
 
 
 def _nearest_maximum(cut, row, reach):

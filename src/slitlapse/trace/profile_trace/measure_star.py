@@ -155,35 +155,44 @@ def _one_round(model, compare, draw_curve, columns, n_bins, fit_shape, models, l
             f"Only {usable.sum()} of {usable.size} bins along the spectrum see a star here. "
             "Check the guess, take fewer bins, or look for stars with find_stars(image)."
         )
-    at, typical = bins.x[usable], float(np.median(near))
-    curves = (
-        draw_curve(
-            at, center[usable], sigma[usable, 0], every, models[0], floor=FLOOR[0] * typical
-        ),
-        draw_curve(
-            at,
-            log_width[usable],
-            sigma[usable, 1],
-            every,
-            models[1],
-            floor=FLOOR[1],
-            level_ends=True,
-        ),
-        wings,
+    columns = every if last else np.append(columns, every[-1])
+    curves, kept = _draw_curves(
+        draw_curve,
+        bins.x,
+        center,
+        log_width,
+        sigma,
+        usable,
+        columns,
+        models,
+        float(np.median(near)),
     )
-    kept = np.tile(usable, (2, 1))
-    for keep, curve in zip(kept, curves, strict=False):
-        keep[usable] = curve.keep
+    middle, log_width_at = (np.interp(every, columns, curve.value) for curve in curves)
     new = replace(
         model,
-        center=curves[0].value,
-        width=np.exp(np.clip(curves[1].value, np.log(0.3), np.log(200))),
+        center=middle,
+        width=np.exp(np.clip(log_width_at, np.log(0.3), np.log(200))),
         distances=model.distances + np.clip(common[: model.distances.size], -0.5, 0.5),
     )
     if fit_shape:
         new = replace(new, shape=np.clip(model.shape + shape_step, 0.03, 0.6))
     found = bins.x, center, np.exp(log_width), sigma, kept, usable
-    return new, curves, found, part
+    return new, (*curves, wings), found, part
+
+
+def _draw_curves(draw_curve, x, center, log_width, sigma, usable, at, models, width):
+    """Draw the curves through centres and log widths; say which bins each of them used."""
+    points = [a[usable] for a in (x, center, log_width, sigma)]
+    curves = (
+        draw_curve(points[0], points[1], points[3][:, 0], at, models[0], floor=FLOOR[0] * width),
+        draw_curve(
+            points[0], points[2], points[3][:, 1], at, models[1], floor=FLOOR[1], level_ends=True
+        ),
+    )
+    kept = np.tile(usable, (2, 1))
+    for keep, curve in zip(kept, curves, strict=True):
+        keep[usable] = curve.keep
+    return curves, kept
 
 
 def tabulate_bins(x, center, width, sigma, kept, usable, part, n_x):
