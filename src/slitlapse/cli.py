@@ -5,6 +5,8 @@ import sys
 import warnings
 from pathlib import Path
 
+from astropy.utils.exceptions import AstropyUserWarning
+
 from slitlapse import __version__
 
 __all__ = ["main"]
@@ -22,29 +24,52 @@ def main(arguments=None):
     Returns
     -------
     int
-        0 where all went well, 2 where the input was bad, 130 where it was interrupted.
+        0 where all went well, 2 where the input was bad, 1 where slitlapse itself was wrong,
+        130 where it was interrupted.
     """
-    options = build_parser().parse_args(arguments)
+    parser = build_parser()
+    options = parser.parse_args(arguments)
     if options.command is None:
-        build_parser().print_help()
+        parser.print_help()
         return 0
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _say_warning
-            return options.run(options) or 0
+            warnings.simplefilter("always", AstropyUserWarning)
+            warnings.showwarning = _Notes()
+            options.run(options)
     except KeyboardInterrupt:
-        print("slitlapse: stopped; finished exposures are kept, run it again to go on")
+        _say("stopped; finished exposures are kept, run it again to go on")
         return 130
-    except (ValueError, OSError) as error:
+    except Exception as error:
         if options.traceback:
             raise
-        print(f"slitlapse: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        if isinstance(error, (ValueError, OSError)):
+            _say(error)
+            return 2
+        _say(
+            f"this is a bug of slitlapse, please report it: {type(error).__name__}: {error} "
+            f"('slitlapse --traceback {options.command} ...' shows where it arose)"
+        )
+        return 1
+    return 0
 
 
-def _say_warning(message, category, filename, lineno, file=None, line=None):
-    """Show a warning as a sentence, without the line of code it came from."""
-    print(f"slitlapse: note: {' '.join(str(message).split())}", file=sys.stderr)
+def _say(message):
+    """Say one sentence, on one line, where errors go."""
+    print(f"slitlapse: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+class _Notes:
+    """Show each warning once, as a sentence, without the line of code that it came from."""
+
+    def __init__(self):
+        self.said = set()
+
+    def __call__(self, message, category, filename, lineno, file=None, line=None):
+        text = str(message)
+        if text not in self.said:
+            self.said.add(text)
+            _say(f"note: {text}")
 
 
 def build_parser():
@@ -101,7 +126,7 @@ def run_demo(options):
     """Simulate, reduce, and say where the results are."""
     from slitlapse.automation import demo
 
-    return demo.run_demo(options.folder, n_exposures=options.exposures, seed=options.seed)
+    demo.run_demo(options.folder, n_exposures=options.exposures, seed=options.seed)
 
 
 def run_simulate(options):
@@ -131,7 +156,7 @@ def run_log(options):
         log.write_log(table, options.write)
         print(f"wrote {options.write}")
         return
-    log.print_log(table)
+    print(log.format_log(table))
 
 
 def run_init(options):
@@ -154,9 +179,11 @@ def run_reduce(options):
 
 def run_instruments(options):
     """List the built-in instruments, or show one."""
-    from slitlapse.instruments import describe_instruments, instrument_text
+    from slitlapse.instruments import list_instruments, load_instrument
 
-    if options.name is None:
-        print(describe_instruments())
-    else:
-        print(instrument_text(options.name))
+    if options.name is not None:
+        print(load_instrument(options.name).source.read_text(encoding="utf-8"), end="")
+        return
+    for name in list_instruments():
+        instrument = load_instrument(name)
+        print(f"{name:16s} {instrument.name}")

@@ -101,23 +101,25 @@ def find_read_noises(door, chosen):
     biases = chosen["bias"]["filename"]
     if len(biases) > 1:
         raw = [door.raw(name)[0] for name in biases[:10]]
-        if isinstance(raw[0], list):
-            measured = [
-                measure_read_noise([each[i] for each in raw], [amplifier])[0]
-                for i, amplifier in enumerate(amplifiers)
-            ]
-        else:
-            measured = measure_read_noise(raw, amplifiers)
+        with door.naming(biases[0]):
+            if isinstance(raw[0], list):
+                measured = [
+                    measure_read_noise([each[i] for each in raw], [amplifier])[0]
+                    for i, amplifier in enumerate(amplifiers)
+                ]
+            else:
+                measured = measure_read_noise(raw, amplifiers)
         return tuple(m.sigma for m in measured), f"measured on {len(raw)} bias frames"
     name = _any_frame(chosen, without=door.instrument.bias_subtracted)
     frames, amplifiers = door.raw(name)
     for amplifier in amplifiers:
         if amplifier.read_noise is None and amplifier.overscan is None:
             raise NightError(
-                f"the read noise of amplifier {amplifier.name} of {door.instrument.name} is not "
-                "known: give read_noise in the instrument file, two bias frames, or an overscan"
+                f"the read noise of amplifier {amplifier.name} is not known: give read_noise in "
+                f"{door.described_by}, two bias frames, or an overscan"
             )
-    meta = process_amplifiers(frames, amplifiers).meta
+    with door.naming(name):
+        meta = process_amplifiers(frames, amplifiers).meta
     found = [meta[f"AMPRON{n}"] * u.electron for n in range(1, len(amplifiers) + 1)]
     return tuple(found), f"measured on the overscan of {name}"
 
@@ -139,7 +141,7 @@ def make_bias(door, chosen, notes):
     bare = [amplifier.name for amplifier in amplifiers if amplifier.overscan is None]
     if bare:
         raise NightError(
-            f"there is no bias frame, and amplifier {', '.join(bare)} of {door.instrument.name} "
+            f"there is no bias frame, and amplifier {', '.join(bare)} of {door.described_by} "
             f"has no overscan: nothing can take the level off the {needing[0]} frames. Add bias "
             "frames, or name the kinds that arrive without it in bias_subtracted"
         )
@@ -154,7 +156,8 @@ def _opener(door, name):
 
     def load():
         frames, amplifiers = door.raw(name)
-        return process_amplifiers(frames, amplifiers)
+        with door.naming(name):
+            return process_amplifiers(frames, amplifiers)
 
     return load
 

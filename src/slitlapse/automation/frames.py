@@ -1,5 +1,6 @@
 """The door: a file comes in, a frame of electrons goes out, turned and corrected."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.nddata import CCDData, StdDevUncertainty
 
+from slitlapse.automation.log import NightError
 from slitlapse.flats import PixelSensitivity
 from slitlapse.instruments import Instrument
 from slitlapse.observing_log import read_header
@@ -84,9 +86,29 @@ class FrameDoor:
         """Copy with some parts replaced."""
         return replace(self, **changes)
 
+    @property
+    def described_by(self):
+        """The instrument's file, or its name where it was made by hand."""
+        source = self.instrument.source
+        return self.instrument.name if source is None else source
+
+    @contextmanager
+    def naming(self, filename):
+        """Name the frame and the instrument file where the two do not fit each other."""
+        try:
+            yield
+        except NightError:
+            raise
+        except ValueError as error:
+            raise NightError(
+                f"{filename} cannot be opened as {self.described_by} describes it; correct the "
+                f"instrument file, or take another: {error}"
+            ) from error
+
     def raw(self, filename):
         """Raw frame(s) of a file and the amplifiers, with the night's read noises."""
-        frames, amplifiers = read_raw(self.folder / filename, self.instrument)
+        with self.naming(filename):
+            frames, amplifiers = read_raw(self.folder / filename, self.instrument)
         if self.read_noises is not None:
             pairs = zip(amplifiers, self.read_noises, strict=True)
             amplifiers = [amplifier.with_noise(read_noise=noise) for amplifier, noise in pairs]
@@ -113,14 +135,15 @@ class FrameDoor:
         """
         frames, amplifiers = self.raw(filename)
         has_bias = kind not in self.instrument.bias_subtracted
-        frame = to_electrons(
-            frames,
-            amplifiers,
-            bias=self.bias if has_bias else None,
-            overscan="auto" if has_bias else None,
-            saturation=self.instrument.saturation,
-            bad_sections=self.instrument.bad,
-        )
+        with self.naming(filename):
+            frame = to_electrons(
+                frames,
+                amplifiers,
+                bias=self.bias if has_bias else None,
+                overscan="auto" if has_bias else None,
+                saturation=self.instrument.saturation,
+                bad_sections=self.instrument.bad,
+            )
         frame = turn(frame, self.instrument.dispersion)
         if self.dark is not None and has_bias and exposure_time is not None:
             frame = self.dark.subtract_from(frame, exposure_time)

@@ -91,12 +91,11 @@ def reduce_night(night, *, jobs=1, executor=None, progress=False):
     """
     night.output.mkdir(parents=True, exist_ok=True)
     log = log_night(night)  # what data did we gather?
-    write_log(log, night.output / "log.ecsv")
     chosen = choose_frames(log, night)
     calibration = make_calibration(night, chosen)  # photons, and how sensitive are the pixels?
     notes = [*chosen.notes, *calibration.notes]
-    products.write_calibration(calibration, night.output)
     if not len(chosen["science"]):
+        write_basis(log, calibration, night)
         report = night_report(night, log, chosen, calibration, [], {}, {}, notes)
         return NightResult(night.output, notes=tuple(notes), report=report.path)
 
@@ -106,6 +105,7 @@ def reduce_night(night, *, jobs=1, executor=None, progress=False):
     for placement in placements:
         plan = plan_exposures(night, placement, calibration, tilt, notes)
         plans |= dict.fromkeys(placement.filenames, plan)
+    write_basis(log, calibration, night)  # not before: a mistake above leaves old results alone
     products.write_traces(placements, solutions, night.output)
     exposures = measure_all(night, chosen, plans, executor or jobs, progress)
     series, files = {}, {}
@@ -121,6 +121,12 @@ def reduce_night(night, *, jobs=1, executor=None, progress=False):
     return NightResult(
         night.output, series, files, tuple(notes), report.path, tuple(report.verdict)
     )
+
+
+def write_basis(log, calibration, night):
+    """Write the log and the calibration frames."""
+    write_log(log, night.output / "log.ecsv")
+    products.write_calibration(calibration, night.output)
 
 
 def plan_exposures(night, placement, calibration, tilt, notes):
