@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from slitlapse.sky import SkyGeometry
+from slitlapse.sky import IlluminationWarning, SkyGeometry, measure_sky_tilt
+from slitlapse.sky.simulate import sky_scene
 
 READ_NOISE = 4.0
 N_Y, N_X = 160, 500
@@ -134,6 +135,69 @@ def test_a_dead_column_with_tilt_is_known_from_its_neighbours():
     assert fit.good[:, 195:206].all()
     noise = np.sqrt(SKY + READ_NOISE**2)
     assert np.abs((fit.model - SKY) / noise)[:, 200].max() < 0.3
+
+
+def test_one_spectrum_times_the_illumination_is_found_and_halves_the_noise(geometry):
+    fit = geometry.fit(observe(50)[0], READ_NOISE**2)
+    single = geometry.with_illumination(fit)
+    assert single.spatial_degree == 0
+    assert single.illumination_misfit < 1.3
+    # a pixel of the continuum has 15 % of noise; 6e4 of them determine 9 numbers
+    ratio = single.illumination / (1 + 0.05 * SLIT)
+    assert np.std(ratio / ratio.mean()) < 2 * 0.15 * np.sqrt(9 / 6e4)
+    errors, pulls = [], []
+    line, inner = SKY[70] > 200, np.abs(X[0] - 250) < 235
+    for seed in range(6):
+        data = observe(seed)[0]
+        fits = [used.fit(data, READ_NOISE**2) for used in (geometry, single)]
+        error = [np.sum(APERTURE * (fit.model - SKY), axis=0)[inner & ~line] for fit in fits]
+        errors.append(error)
+        told = np.sqrt(fits[1].aperture_variance(APERTURE))[inner & ~line]
+        pulls.append(error[1] / told)
+    variances = np.mean(np.square(errors), axis=(0, 2))
+    # near the middle of the slit a quadratic has the leverage of 9 / 4 constants
+    assert variances[1] < variances[0] / 1.5
+    assert abs(np.std(pulls) - 1) < 4 / np.sqrt(2 * np.size(pulls) / 2)
+
+
+def test_a_sky_that_is_not_one_spectrum_is_told(geometry):
+    nebula = 2000 * np.exp(-0.5 * ((EFFECTIVE - 300) / 1.5) ** 2) * (0.3 - SLIT)
+    data = np.random.default_rng(1).poisson(SKY + np.maximum(nebula, 0)) * 1.0
+    fit = geometry.fit(data, READ_NOISE**2)
+    with pytest.warns(IlluminationWarning, match="Keep the polynomials"):
+        geometry.with_illumination(fit)
+
+
+@pytest.mark.slow
+def test_the_sky_under_two_stars_is_known_to_a_seventh_of_its_noise():
+    # where specreduce's two-sided background leaves 0.4 and 1.2 (tests/benchmarks)
+    scene = sky_scene(rng=np.random.default_rng(3), brightest=1500.0)
+    sky, read = scene.far_from_stars(22), scene.read_noise**2
+    first = scene.observe(np.random.default_rng(100))[0]
+    effective = measure_sky_tilt(first, sky).effective_pixel()  # no arcs
+    geometry = SkyGeometry(effective, sky)
+    geometry = geometry.weighted(geometry.fit(first, read).variance)
+    geometry = geometry.with_illumination(geometry.fit(first, read))
+    noise = np.sqrt(scene.sky + read)
+    line = scene.sky > 1.5 * np.median(scene.sky)
+    inner = np.abs(np.arange(2048) - 1023.5) < 1014
+    residuals, errors, on_lines = [], [], []
+    for seed in range(3):
+        data, hit = scene.observe(np.random.default_rng(seed))
+        fit = geometry.fit(data, read)
+        pull = (data - fit.model) / noise
+        select = sky & inner & ~hit & fit.good
+        residuals.append([pull[select & line].std(), pull[select & ~line].std()])
+        for star in range(2):
+            aperture = scene.aperture(star)
+            error = np.sum(aperture * (fit.model - scene.sky), axis=0)
+            error /= np.sqrt(np.sum(aperture * scene.variance, axis=0))
+            on = np.sum(aperture * line, axis=0) > 8
+            errors.append(error[inner].std())
+            on_lines.append(error[inner & on].std())
+    assert np.max(residuals) <= 1.03
+    assert np.max(errors) <= 0.15
+    assert np.mean(on_lines) <= 0.2
 
 
 def test_bad_arguments_are_refused():

@@ -38,6 +38,9 @@ class SplineSky:
         Stars, with the half-width in pixels to leave out around each.
     knot_spacing, spatial_degree : float, int
         As in `SkyGeometry`.
+    one_spectrum : bool
+        Take the sky as one spectrum times the slit's illumination, which is measured first
+        (`SkyGeometry.with_illumination`): half of the noise under a star.
     read_noise : float, `~astropy.units.Quantity` or array, shape (n_y, n_x), optional
         Read noise in the unit of the image, which must then be electron. With it, variances are
         read noise squared plus the modelled sky. Without it, the median variance of each
@@ -77,7 +80,8 @@ class SplineSky:
 
     def __init__(
         self, image, tilt=None, *, sky_pixels=None, exclude=(), knot_spacing=None,
-        spatial_degree=2, read_noise=None, sensitivity=None, sigma=6.0, maxiters=3,
+        spatial_degree=2, one_spectrum=False, read_noise=None, sensitivity=None, sigma=6.0,
+        maxiters=3,
     ):  # fmt: skip
         self.image = _as_spectrum(image)
         data = self.image.flux.value
@@ -103,6 +107,8 @@ class SplineSky:
         options["maxiters"] = maxiters
         if np.all(geometry.variance == 1.0):  # not weighted for a sky yet
             geometry = geometry.weighted(geometry.fit(data, noise, **options).variance)
+            if one_spectrum:
+                geometry = geometry.with_illumination(geometry.fit(data, noise, **options))
         self.geometry = geometry
         self.fit = geometry.fit(data, noise, **options)
         self.line_excess = self._check_lines()
