@@ -120,7 +120,9 @@ class LineTilt:
         start = int(np.abs(rows - reference_row).argmin())
         seed = _find(blocks[start], noise[start], fwhm, min_snr) if lines is None else lines
         seed = np.asarray(getattr(seed, "value", seed), float)
-        x, weight = _follow(blocks, noise, rows, start, seed, fwhm, min_snr)
+        x, weight = np.zeros((len(rows), 0)), np.zeros((len(rows), 0))
+        if len(seed):
+            x, weight = _follow(blocks, noise, rows, start, seed, fwhm, min_snr)
         enough = (weight > 0).sum(axis=0) >= 0.5 * len(rows)
         if enough.sum() < 3:
             raise ValueError(

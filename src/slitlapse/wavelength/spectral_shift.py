@@ -149,7 +149,7 @@ def measure_shift(
             state.stack()
         change = state.improve()
         if iteration in (2, 4):
-            n_clipped += state.clip(clip)
+            n_clipped += state.clip(clip, floor=0.0 if uncertainty is None else 1.0)
         if change < 1e-5 and iteration > 5:
             break
     return state.result(fixed, uncertainty is None, n_clipped)
@@ -216,7 +216,9 @@ class _Stack:
 
         def flat(flux, weight):
             smooth = legendre.Legendre.fit(self.arm, flux, 3, w=np.sqrt(weight))
-            return (flux - smooth(self.arm)) * (weight > 0)
+            rest = (flux - smooth(self.arm)) * (weight > 0)
+            width = 5 * 1.4826 * np.median(np.abs(rest[weight > 0]))
+            return np.clip(rest, -4 * width, width)  # dips may be deep, spikes are cosmic rays
 
         first = flat(reference, np.ones(self.n))
         lags = np.arange(-int(max_shift), int(max_shift) + 1)
@@ -286,11 +288,11 @@ class _Stack:
         self.residual = self.flux - (design * answer[:, :, None]).sum(axis=1)
         return np.abs(step - step.mean()).max()
 
-    def clip(self, limit):
-        """Leave out pixels that lie far off, in units of the residuals' own scatter."""
+    def clip(self, limit, floor):
+        """Leave out pixels far off, in units of the residuals' own scatter (at least ``floor``)."""
         pull = self.residual * np.sqrt(self.weight)
         spread = 1.4826 * np.median(np.abs(pull[self.weight > 0]))
-        off = np.abs(pull) > limit * max(spread, 1e-12)
+        off = np.abs(pull) > limit * max(spread, floor, 1e-12)
         self.weight = np.where(off, 0.0, self.weight)
         return int(off.sum())
 

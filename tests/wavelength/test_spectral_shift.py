@@ -1,0 +1,164 @@
+"""Shifts: at the noise floor, with honest uncertainties, and with the sign as documented."""
+
+import numpy as np
+import pytest
+from scipy.special import ndtr
+
+from slitlapse.wavelength import WavelengthSolution
+from slitlapse.wavelength.spectral_shift import measure_shift, telluric_mask
+
+N = 2048
+X = np.arange(N, dtype=float)
+BANDS = ((1180, 1320), (1630, 1780))
+USE = ~np.any([(low < X) & (high > X) for low, high in BANDS], axis=0)
+
+
+def dips(centres, depths, widths, shift):
+    """Absorption lines integrated over the pixels."""
+    upper = (X[:, None] + 0.5 - centres - shift) / widths
+    lower = (X[:, None] - 0.5 - centres - shift) / widths
+    return (ndtr(upper) - ndtr(lower)) * widths * np.sqrt(2 * np.pi) @ depths
+
+
+def star(shift, depth=1.0, slope=0.0, bend=0.0):
+    """A G star of about 180 lines (always the same) and telluric bands of variable depth."""
+    same = np.random.default_rng(7)
+    centres, widths = same.uniform(-20, N + 20, 180), same.uniform(1.6, 2.6, 180)
+    depths = same.exponential(0.1, 180).clip(0, 0.7)
+    air = np.concatenate([same.uniform(*band, 35) for band in BANDS])
+    flux = 1 - dips(centres, depths, widths, shift).clip(0, 0.95)
+    bands = dips(air, same.uniform(0.05, 0.4, 70), np.full(70, 1.8), shift)
+    v = X / N * 2 - 1
+    return flux * np.exp(-depth * bands) * (1 + slope * v + bend * v**2)
+
+
+def series(rng, signal_to_noise, n=60):
+    truth = rng.uniform(-1.5, 1.5, n)
+    flux = np.array(
+        [
+            star(s, rng.uniform(0.7, 1.3), rng.uniform(-0.3, 0.3), rng.uniform(-0.05, 0.05))
+            for s in truth
+        ]
+    )
+    flux *= signal_to_noise**2
+    return truth, rng.normal(flux, np.sqrt(flux)), np.sqrt(flux)
+
+
+def bound(signal_to_noise):
+    """Cramer-Rao bound of a shift, with the cubic continuum free."""
+    flux = star(0.0) * signal_to_noise**2
+    slope = (star(0.01) - star(-0.01)) / 0.02 * signal_to_noise**2
+    weight = USE / flux
+    smooth = flux * np.vander(X / N * 2 - 1, 4).T
+    design = np.vstack([slope, smooth])
+    return np.sqrt(np.linalg.inv((design * weight) @ design.T)[0, 0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("signal_to_noise", "goal"), [(100, 0.012), (316, 0.004)])
+def test_shifts_are_on_the_bound_honest_and_of_slope_one(signal_to_noise, goal):
+    errors, pulls, truths = [], [], []
+    for seed in range(3):
+        truth, flux, sigma = series(np.random.default_rng(seed), signal_to_noise)
+        found = measure_shift(flux, uncertainty=sigma, use=USE)
+        error = found.shift - (truth - truth.mean())
+        errors.append(error - error.mean())  # the mean shift is set to zero
+        pulls.append(errors[-1] / found.shift_uncertainty)
+        truths.append(truth - truth.mean())
+    errors, pulls, truths = map(np.concatenate, (errors, pulls, truths))
+    rms, four = errors.std(), 4 / np.sqrt(2 * errors.size)
+    assert rms < goal
+    limit = bound(signal_to_noise)
+    assert rms / limit < 1 + four
+    assert abs(pulls.std() - 1) < 0.1 + four
+    slope_error = limit / np.sqrt((truths**2).sum())
+    assert abs((truths * errors).sum() / (truths**2).sum()) < max(4 * slope_error, 1e-4)
+
+
+def test_identical_spectra_have_no_shift():
+    flux = star(0.0) * 1e4
+    found = measure_shift(np.tile(flux, (4, 1)), uncertainty=np.sqrt(flux), use=USE)
+    np.testing.assert_allclose(found.shift, 0, atol=1e-6)
+
+
+def test_the_sign_positive_means_towards_larger_x():
+    flux = np.array([star(0.0), star(0.4)]) * 1e6
+    found = measure_shift(flux, uncertainty=1e3, use=USE)
+    assert abs(found.shift[1] - found.shift[0] - 0.4) < 0.003
+    solution = WavelengthSolution([5500.0, 500.0], (0, N - 1), N)
+    second = solution.shifted(found.shift[1] - found.shift[0])
+    np.testing.assert_allclose(
+        second.pixel_to_wavelength(700.4).value, solution.pixel_to_wavelength(700).value, atol=2e-3
+    )
+
+
+def test_large_shifts_are_found_too():
+    truth = np.array([0.0, 6.3, -7.1, 2.0])
+    flux = np.array([star(s) for s in truth]) * 1e4
+    found = measure_shift(flux, uncertainty=np.sqrt(flux), use=USE, max_shift=10)
+    np.testing.assert_allclose(found.shift - found.shift[0], truth, atol=0.02)
+
+
+def test_a_stretch_is_measured():
+    rng = np.random.default_rng(3)
+    truth = np.array([0.0, 2e-4, -3e-4, 1e-4])
+    middle = 0.5 * (N - 1)
+    flux = np.array([np.interp(middle + (X - middle) / (1 + s), X, star(0.0)) for s in truth]) * 1e5
+    flux = rng.normal(flux, np.sqrt(flux))
+    sigma = np.sqrt(np.abs(flux))
+    found = measure_shift(flux, uncertainty=sigma, use=USE, stretch=True)
+    error = found.stretch - (truth - np.average(truth, weights=found.stretch_uncertainty**-2.0))
+    assert np.abs(error / found.stretch_uncertainty).max() < 4.5
+
+
+def test_a_given_template_sets_the_zero():
+    flux = np.array([star(0.3), star(-0.2)]) * 1e6
+    found = measure_shift(flux, uncertainty=1e3, use=USE, template=star(0.0) * 1e6)
+    np.testing.assert_allclose(found.shift, [0.3, -0.2], atol=0.005)
+
+
+def test_cosmic_rays_and_masked_pixels_do_no_harm():
+    rng = np.random.default_rng(5)
+    truth, flux, sigma = series(rng, 100, n=20)
+    clean = measure_shift(flux, uncertainty=sigma, use=USE)
+    hit, mask = flux.copy(), np.zeros(flux.shape, bool)
+    for row in range(20):
+        hit[row, rng.integers(0, N, 5)] += 5e4
+        at = rng.integers(0, N, 20)
+        hit[row, at], mask[row, at] = np.nan, True
+    found = measure_shift(hit, uncertainty=sigma, use=USE, mask=mask)
+    assert found.n_clipped >= 80
+    pulls = (found.shift - (truth - truth.mean())) / found.shift_uncertainty
+    assert np.abs(pulls).max() < 4.5
+    change = found.shift - clean.shift
+    change -= change.mean()  # the zero is the weighted mean, and the weights have changed
+    assert np.abs(change).max() < 2 * clean.shift_uncertainty.max()
+
+
+def test_without_uncertainties_the_residuals_tell():
+    truth, flux, _ = series(np.random.default_rng(8), 100, n=30)
+    found = measure_shift(flux, use=USE)
+    pulls = (found.shift - (truth - truth.mean())) / found.shift_uncertainty
+    assert abs(pulls.std() - 1) < 0.15 + 4 / np.sqrt(2 * 30)
+
+
+def test_telluric_bands_are_where_oxygen_and_water_absorb():
+    wave = np.array([6000.0, 6870.0, 7000.0, 7600.0, 9300.0, 8700.0])
+    np.testing.assert_array_equal(telluric_mask(wave), [False, True, False, True, True, False])
+
+
+def test_bad_input_is_refused_in_words():
+    with pytest.raises(ValueError, match="One spectrum has no shift"):
+        measure_shift(np.ones((1, 100)))
+    with pytest.raises(ValueError, match="shape"):
+        measure_shift(np.ones(100))
+    with pytest.raises(ValueError, match="fewer than 20 good pixels"):
+        measure_shift(np.full((3, 100), np.nan))
+
+
+def test_the_plot_shows_shifts_with_error_bars():
+    _, flux, sigma = series(np.random.default_rng(1), 100, n=4)
+    found = measure_shift(flux, uncertainty=sigma, use=USE)
+    ax = found.plot(color="C2")
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), found.shift)
+    assert "pixel" in ax.get_ylabel()

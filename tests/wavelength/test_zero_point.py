@@ -1,0 +1,59 @@
+"""Zero points: from sky lines and from dips, honest and without bias."""
+
+import astropy.units as u
+import numpy as np
+import pytest
+
+from slitlapse.wavelength import WavelengthSolution, sky_line_list
+from slitlapse.wavelength.simulate import arc_spectrum
+from slitlapse.wavelength.zero_point import measure_zero_point
+
+SOLUTION = WavelengthSolution([7600.0, 1000.0, 10.0], (0, 2047), 2048)
+
+
+def sky(rng, offset, counts=2e4):
+    lines = sky_line_list(wavelength_range=(6500, 8700))
+    moved = SOLUTION.shifted(offset)
+    options = {"fwhm": 3.5, "counts": counts, "background": 200.0, "read_noise": 4}
+    expected = arc_spectrum(moved, lines, **{**options, "read_noise": 0})
+    return arc_spectrum(moved, lines, rng=rng, **options), np.sqrt(expected + 16)
+
+
+def test_the_offset_of_the_sky_is_found_with_an_honest_uncertainty():
+    lines = sky_line_list(wavelength_range=(6500, 8700), min_strength=0.5)
+    pulls = []
+    for seed in range(40):
+        flux, sigma = sky(np.random.default_rng(seed), 0.37)
+        found = measure_zero_point(flux, SOLUTION, lines, uncertainty=sigma, fwhm=3.5)
+        assert found.lines["used"].sum() > 10
+        pulls.append((found.shift - 0.37) / found.shift_uncertainty)
+    # faint neighbours that nobody asked for leave a bias well below the line width
+    assert abs(np.mean(pulls)) < 1.5
+    assert np.std(pulls) < 1 + 4 / np.sqrt(2 * 40)
+
+
+def test_dips_tell_the_zero_point_of_a_star():
+    rng = np.random.default_rng(1)
+    wave = np.array([6867.2, 7100.0, 7250.0, 7594.0, 8000.0, 8183.3, 8542.1]) * u.AA
+    pixel = SOLUTION.wavelength_to_pixel(wave) - 0.8
+    x = np.arange(2048)
+    flux = 1e5 * (1 - 0.4 * np.exp(-0.5 * ((x[:, None] - pixel) / 2) ** 2).sum(axis=1))
+    flux = rng.normal(flux, np.sqrt(flux))
+    found = measure_zero_point(flux, SOLUTION, wave, absorption=True, fwhm=4.7)
+    assert abs(found.shift + 0.8) < 4.5 * found.shift_uncertainty
+    assert found.shift_uncertainty < 0.02
+
+
+def test_corrected_wavelengths_put_the_lines_back():
+    flux, sigma = sky(np.random.default_rng(3), -1.2)
+    lines = sky_line_list(wavelength_range=(6500, 8700), min_strength=0.5)
+    found = measure_zero_point(flux, SOLUTION, lines, uncertainty=sigma, fwhm=3.5)
+    again = measure_zero_point(
+        flux, SOLUTION.shifted(found.shift), lines, uncertainty=sigma, fwhm=3.5
+    )
+    assert abs(again.shift) < 3 * again.shift_uncertainty
+
+
+def test_nothing_to_measure_is_said():
+    with pytest.raises(ValueError, match="known lines can be measured"):
+        measure_zero_point(np.zeros(2048), SOLUTION, [7000.0] * u.AA)
