@@ -314,6 +314,18 @@ def test_every_other_real_frame_is_what_its_observer_noted(real_data):
     assert set(kinds_of(real_data / "gtc_osiris_tres3b", "osiris").values()) == {"other"}
 
 
+@pytest.mark.parametrize("name", list_instruments())
+def test_a_typical_frame_of_every_built_in_instrument_can_be_made_up(name):
+    instrument = load_instrument(name)
+    amplifiers = instrument.amplifiers_for(instrument.example_headers)
+    assert len(amplifiers) == len(instrument.amplifiers)
+    if not isinstance(instrument.extension, tuple):
+        assert len({tuple(each.items()) for each in instrument.example_headers}) == 1
+    for amplifier in amplifiers:
+        assert 0.4 < amplifier.gain.value < 3
+        assert amplifier.read_noise is None or 2 < amplifier.read_noise.value < 20
+
+
 FRAMES = {
     "kast_blue": ("lick_kast_blue_2015/b27.fits.gz", "2015-05-20T04:47:33.120"),
     "sprat": ("lt_sprat_2018/v_e_20180810_12_1_0_0.fits.gz", "2018-08-10T23:23:58.628"),

@@ -141,6 +141,8 @@ class Instrument:
         Of the wavelengths wanted.
     source : `~pathlib.Path`, optional
         The file.
+    example : tuple of dict, optional
+        Cards that a typical frame has, for each amplifier, where the file points to cards.
 
     Examples
     --------
@@ -166,6 +168,12 @@ class Instrument:
     wavelength_range: u.Quantity | None = None
     medium: str = "air"
     source: Path | None = None
+    example: tuple = ()
+
+    @property
+    def example_headers(self):
+        """One dict of cards for each amplifier, as `amplifiers_for` takes them."""
+        return list(self.example) if self.example else [{} for _ in self.amplifiers]
 
     @property
     def frame_kinds(self):

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
@@ -331,9 +332,11 @@ def load_instrument(name_or_path):
     InstrumentError
         If there is no such instrument, or the file has a mistake.
     """
-    path = Path(name_or_path)
+    path, example = Path(name_or_path), ()
     if str(name_or_path) in list_instruments():
         path = DATA.joinpath(f"{name_or_path}.toml")
+        text = DATA.parent.joinpath("examples.toml").read_text(encoding="utf-8")
+        example = tuple(tomllib.loads(text).get(str(name_or_path), ()))
     elif not path.is_file():
         known = list_instruments()
         close = get_close_matches(str(name_or_path).lower(), known, n=1)
@@ -346,4 +349,4 @@ def load_instrument(name_or_path):
         content = tomllib.loads(path.read_bytes().decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InstrumentError(f"{path}: this is not a TOML file ({error}).") from None
-    return parse_instrument(content, path)
+    return replace(parse_instrument(content, path), example=example)
