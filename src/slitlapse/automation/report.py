@@ -207,7 +207,12 @@ def _tell_light_curves(page, series):
         return
     page.add_section("How bright were the stars?")
     for star in stars:
-        others = [other for other in stars if other is not star]
+        unit = star.wavelength.unit  # pixels, where the lamps gave no wavelengths
+        others = [
+            other
+            for other in stars
+            if other is not star and other.wavelength.unit.is_equivalent(unit)
+        ]
         curve = light_curves(star, others)
         words = " over the sum of the others" if others else ""
         _figure(

@@ -252,8 +252,11 @@ class SpectralTimeSeries:
         """
         if not isinstance(other, SpectralTimeSeries):
             return NotImplemented
-        if self.shape != other.shape or not np.allclose(
-            self.wavelength.to_value(u.AA), other.wavelength.to_value(u.AA), rtol=1e-9
+        unit = self.wavelength.unit
+        if (
+            self.shape != other.shape
+            or not other.wavelength.unit.is_equivalent(unit)
+            or not np.allclose(self.wavelength.value, other.wavelength.to_value(unit), rtol=1e-9)
         ):
             raise ValueError(
                 f"{self!r} and {other!r} do not share their wavelengths; nothing is resampled "
