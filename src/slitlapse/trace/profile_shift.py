@@ -109,11 +109,12 @@ def measure_profile_shift(
     some = slice(None, None, max(trace.shape[0] // 128, 1))
     columns = slice(None, None, stride)
     offset, factor = _coarse(image, trace, mask, max_offset, some), 1.0
-    cut = trace.cut_out(image, offset=offset, columns=columns, mask=mask)
-    if variance is not None:
-        variance = trace.cut_out(variance, offset=offset, columns=columns)[0]
-    x = np.arange(trace.shape[0])[columns]
     width = float(np.median(trace.width))
+    near = {"reach": min(trace.reach, int(6 * width + 3)), "offset": offset, "columns": columns}
+    cut = trace.cut_out(image, mask=mask, **near)
+    if variance is not None:
+        variance = trace.cut_out(variance, **near)[0]
+    x = np.arange(trace.shape[0])[columns]
     few = slice(None, None, max(x.size // 128, 1))
     chosen = few
     for _ in range(MOST_ROUNDS):

@@ -325,7 +325,7 @@ class ProfileTrace(Trace):
 
 def _reach(width):
     """Give the rows on either side that hold a star and enough sky beside it."""
-    return max(6 * float(np.median(width)) + 3, 8)
+    return max(7.5 * float(np.median(width)) + 3, 8)
 
 
 def _follow(data, good, guess, reach, neighbours):

@@ -208,7 +208,8 @@ def _calm(flux, variance, solvable):
     variance = np.where(solvable, variance, 1.0)
     flux = np.where(solvable, flux, 0.0)
     weight = solvable / variance
-    norm = uniform_filter1d(weight, CALM) + 1e-300
+    norm = uniform_filter1d(weight, CALM)  # a running sum: not quite 0 where all weights are
+    norm = np.where(norm > 1e-9 * norm.max(initial=0.0), norm, np.inf)
     mean = uniform_filter1d(weight * flux, CALM) / norm
     excess = uniform_filter1d(weight * (flux - mean) ** 2 - solvable, CALM) / norm
     real = np.maximum(excess, 0)

@@ -84,9 +84,17 @@ def measure_star(model, compare, draw_curve, *, bins, fit_shape, models=(None, N
     n_x = model.center.size
     every = np.arange(n_x)
     stride = max(n_x // 512, 1)
-    rough = min(bins, max(n_x // stride // 8, 1), 64)
+    rough = min(bins, max(n_x // stride // 16, 1), 64)
     for _ in range(MOST_ROUNDS):
-        new, *_ = _one_round(model, compare, draw_curve, every[::stride], rough, fit_shape, models)
+        try:
+            new, *_ = _one_round(
+                model, compare, draw_curve, every[::stride], rough, fit_shape, models
+            )
+        except StarLostError:
+            if rough < 8:
+                raise
+            rough //= 4  # faint: on these few columns only long bins see it
+            continue
         moved, model = _movement(model, new), new
         if moved < SETTLED:
             break
@@ -141,10 +149,9 @@ def _one_round(model, compare, draw_curve, columns, n_bins, fit_shape, models, l
         shape_step = np.clip(wings.value if last and wings is not None else common[-1], -0.1, 0.1)
     steps, sigma = bins.local_steps(by_bin)
     near = np.interp(bins.x, every, model.width)
-    if not last:  # far from the goal a linear step may be too long
-        steps = np.clip(
-            steps, np.stack([-near, near * 0 - 0.4], 1), np.stack([near, near * 0 + 0.4], 1)
-        )
+    # far from the goal a linear step may be too long; a bin that says nothing may say anything
+    longest = np.stack([near, np.full(near.size, 0.4)], axis=1) * (5 if last else 1)
+    steps = np.clip(steps, -longest, longest)
     center = np.interp(bins.x, every, model.center) + steps[:, 0]
     log_width = np.log(near) + steps[:, 1]
     usable = ~bins.empty & (sigma[:, 0] < 0.7 * near) & (sigma[:, 1] < 0.7)
