@@ -15,7 +15,8 @@ sub-pixel edges split by the profile; `ProfileExtract` (`optimal_sums`) fits one
 blended stars. `PixelNoise` describes the pixels, `NoiseBudget` the result;
 `scintillation_fraction` is told apart. `EmpiricalProfile` builds a profile from the night's own
 frames, `ProfileCube` takes one from a model of the telescope. `TemporalOutliers` marks what only
-one exposure saw. `measure_diagnostics` writes down the rest.
+one exposure saw, `find_single_frame_outliers` what is too sharp on a lone frame.
+`measure_diagnostics` writes down the rest.
 
 **Backward.** `slitlapse.extraction.simulate` puts a star on the detector from its spectrum and its
 profile, with photons, hits and hot pixels.
@@ -38,6 +39,7 @@ from slitlapse.extraction.profiles import (
     model_profile,
     moffat_profile,
 )
+from slitlapse.extraction.single_frame_outliers import find_single_frame_outliers
 from slitlapse.extraction.temporal_outliers import TemporalOutliers
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "TemporalOutliers",
     "aperture_weights",
     "boxcar_sums",
+    "find_single_frame_outliers",
     "gaussian_profile",
     "measure_diagnostics",
     "model_profile",
