@@ -79,25 +79,25 @@ def test_two_lamps_are_better_than_one():
     assert evidence[1] > evidence[0] + 3
 
 
-def test_the_brightness_of_each_ion_is_learned():
-    rng = np.random.default_rng(3)
-    arc = observe(rng, "Ar")
-    factor = np.where(arc.ion == "Ar II", 30.0, 1.0)
-    match = match_guesses(
-        [arc._replace(strength=arc.strength * factor)],
-        guesses(rng),
-        N,
-        prior=(500, 200),
-        fwhm=3.0,
-        start_sigma=6.0,
-    )
-    listed = match.listed[0]
-    learned = [
-        np.median((listed.flux / listed.strength)[listed.ion == i]) for i in ("Ar I", "Ar II")
-    ]
-    # 1.2 in the logarithm per line, a dozen lines of each ion: 4 standard errors are 2
-    assert abs(np.log(learned[0] / learned[1]) - np.log(30)) < 2
-    assert match.evidence > 6
+def test_a_wrong_brightness_of_one_ion_is_forgiven():
+    evidence = []
+    for factor in (1.0, 30.0):
+        rng = np.random.default_rng(3)
+        arc = observe(rng, "Ar")
+        wrong = np.where(arc.ion == "Ar II", factor, 1.0)
+        match = match_guesses(
+            [arc._replace(strength=arc.strength * wrong)],
+            guesses(rng),
+            N,
+            prior=(500, 200),
+            fwhm=3.0,
+            start_sigma=6.0,
+        )
+        evidence.append(match.evidence)
+        v = np.linspace(*np.quantile(arc.pixel / (0.5 * (N - 1)) - 1, [0.05, 0.95]), 50)
+        error = np.polynomial.legendre.legval(v, match.coefficients) - np.polyval(TRUTH[::-1], v)
+        assert np.abs(error).max() / (2600 / N) < 0.5
+    assert evidence[1] > max(6, 0.5 * evidence[0])
 
 
 def test_ionised_lines_are_fainter_except_in_hollow_cathodes():

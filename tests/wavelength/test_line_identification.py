@@ -80,7 +80,8 @@ def test_outliers_and_strangers_are_not_used_and_say_why():
     assert not table["used"][[10, 20, 30, 40]].any()
     assert table["used"].sum() == len(table) - 4
     assert (table["reason"][table["used"]] == "").all()
-    assert np.abs(off(found) / reported(found)).max() < 4
+    # the largest pull along a curve of 5 coefficients is the root of a chi-squared: 4.5 is 0.1 %
+    assert np.abs(off(found) / reported(found)).max() < 4.5
 
 
 @pytest.mark.parametrize("degree", [1, 2, 4])

@@ -200,7 +200,7 @@ def _robust_fit(x, wave, sigma, unit, degree, clip, scatter):
         scatter = change
     pull = (residual / total)[good]
     if free > 8:  # the spread of blends is a guess: what the residuals say counts
-        covariance = covariance * np.clip((pull**2).sum() / free, 0.1, 10)
+        covariance = covariance * np.clip((pull**2).sum() / free, 0.5, 10)
     return coefficients, covariance, scatter, good
 
 
