@@ -119,6 +119,30 @@ def test_an_image_brings_its_own_cards(night, tmp_path, extension):
     assert read_header(path, extension=extension).cards["IMAGETYP"] == "bias"
 
 
+@pytest.mark.parametrize(
+    ("lamps", "expected"),
+    [
+        ({"Ar": {"LAMP": "*ar*"}, "Ne": {"LAMP": "*ne*"}}, "Ar+Ne"),  # one card, names
+        (
+            {"Ar": {"LAMP": "?1?"}, "Ne": {"LAMP": "??1"}, "Hg": {"LAMP": "1??"}},
+            "Ar+Ne",
+        ),  # switches
+        ({"NeAr": {"LAMP": "*near*"}, "HgAr": {"LAMP": "*hg*"}}, "NeAr"),  # two in one bulb
+        ({"Ar": [{"LAMP": "ar"}, {"LAMP": "*,ar*"}], "Ne": {"LAMP": "*ne*"}}, "Ar+Ne"),
+    ],
+)
+def test_lamps_that_share_a_card_are_all_written(night, tmp_path, lamps, expected):
+    rules = {"lamps": lamps}
+    write_night(night[2:3], {"arc": lambda row: np.zeros((3, 4))}, tmp_path, **rules)
+    assert make_header_table(tmp_path, **rules)["lamps"][0] == expected
+
+
+def test_lamps_that_no_header_can_name_together_are_refused(night, tmp_path):
+    lamps = {"Ar": {"LAMP": "ar"}, "Ne": {"LAMP": "ne"}}
+    with pytest.raises(ValueError, match=r"x2.fits: no header says that the lamps Ar\+Ne are on"):
+        write_night(night[2:3], {"arc": lambda row: np.zeros((3, 4))}, tmp_path, lamps=lamps)
+
+
 def test_a_kind_without_a_recipe_is_refused(night, tmp_path):
     with pytest.raises(ValueError, match=r"no recipe for \['arc', 'flat', 'science'\]"):
         write_night(night, {"bias": lambda row: np.zeros((3, 4))}, tmp_path)

@@ -1,5 +1,7 @@
 """What would a night with this log look like on disk? Files whose headers say what the log says."""
 
+import itertools
+import re
 from pathlib import Path
 
 import astropy.units as u
@@ -149,24 +151,46 @@ def _write_kind(cards, row, frames):
 
 
 def _write_lamps(cards, row, lamps):
-    """Write the lamps, as names into one card or as a switch each."""
-    names = [name for name in str(row["lamps"]).split("+") if name]
+    """Write the lamps, as names into one card or as switches, so that all of them are read."""
+    names = {name for name in str(row["lamps"]).split("+") if name}
     if "keyword" in lamps and names:
-        cards[_first(lamps["keyword"])] = "+".join(names)
-    for name in set(names) & set(lamps):
-        rule = lamps[name]
-        for keyword, pattern in (rule if isinstance(rule, dict) else rule[0]).items():
-            _write_pattern(cards, keyword, pattern)
+        cards[_first(lamps["keyword"])] = "+".join(sorted(names))
+    # a rule may stand for several: CuAr is meant where both copper and argon are
+    rules = [
+        rule if isinstance(rule, list) else [rule]
+        for name, rule in lamps.items()
+        if name != "keyword"
+        and (name in names or names.issuperset(re.findall("[A-Z][a-z]?", name)))
+    ]
+    if all(_any_of(cards, rule) for rule in rules):
+        return
+    for choice in itertools.product(*rules):  # rules may share a card: find values that suit all
+        draft = cards.copy()
+        for keyword, pattern in itertools.chain(*(each.items() for each in choice)):
+            _write_pattern(draft, keyword, pattern, keep=True)
+        if all(_any_of(draft, rule) for rule in rules):
+            for keyword in {keyword for each in choice for keyword in each}:
+                cards[_long(keyword)] = draft[keyword]
+            return
+    raise ValueError(
+        f"{row['filename']}: no header says that the lamps {row['lamps']} are on together: their "
+        "rules in [lamps] exclude each other."
+    )
 
 
-def _write_pattern(cards, keyword, pattern):
-    """Write a value that the pattern matches, unless the one already there does."""
+def _write_pattern(cards, keyword, pattern, keep=False):
+    """Write a value that the pattern matches, beside the one that is there or instead of it."""
     if _any_of(cards, {keyword: pattern}):
         return
     pattern = pattern[0] if isinstance(pattern, list) else pattern
-    if isinstance(pattern, str):
-        pattern = pattern.replace("*", "").replace("?", "x")
-    cards[_long(keyword)] = pattern
+    value = pattern.replace("*", "").replace("?", "0") if isinstance(pattern, str) else pattern
+    old = cards.get(keyword)
+    if keep and isinstance(old, str) and isinstance(pattern, str):
+        if "*" in pattern:
+            value = f"{old} {value}".strip()
+        elif "?" in pattern and len(old) == len(pattern):  # a row of switches
+            value = "".join(o if p == "?" else p for o, p in zip(old, pattern, strict=True))
+    cards[_long(keyword)] = value
 
 
 def _check(path, cards, row, rules):
