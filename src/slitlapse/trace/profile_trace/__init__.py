@@ -46,7 +46,8 @@ class ProfileTrace(Trace):
         Number of bins along the dispersion axis; ``None``: 16 columns in each, or
         64 or 256 where the star is too faint for that.
     window : float or None
-        Pixels on either side of the star that are looked at; ``None``: from its width.
+        Pixels on either side of the star that are looked at; ``None``: from its width, and no
+        farther than to a brighter star that is not one of the ``neighbours``.
     profile : {"moffat", "gaussian", "moments"}
         Model of the star, or flux-weighted moments within the window.
     beta : float or None
@@ -117,8 +118,9 @@ class ProfileTrace(Trace):
             raise ValueError(f"bins must be 1 to {n_x}, the number of columns, but got {bins}.")
         choices = [max(n_x // n, 1) for n in COLUMNS_PER_BIN] if bins is None else [int(bins)]
         path = _follow(data, good, guess, 15.0 if window is None else window, neighbours)
-        width = rough_width(data, good, path)
-        self.window = int(np.ceil(_reach(width) if window is None else window))
+        width, alone = rough_width(data, good, path)
+        clear = np.inf if len(neighbours) else alone
+        self.window = int(np.ceil(min(_reach(width), clear) if window is None else window))
         shape = np.full(n_x, 1 / (4.0 if beta is None else beta)) if profile == "moffat" else None
         fit_shape = profile == "moffat" and beta is None
         start = Model(path, np.full(n_x, width), shape, np.asarray(neighbours, float))

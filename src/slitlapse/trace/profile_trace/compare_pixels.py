@@ -1,7 +1,7 @@
 """How should the model of a star move so that it matches the pixels of every column?"""
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
+from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 __all__ = ["compare_pixels", "cut_out", "measure_moments", "rough_width"]
 
@@ -282,16 +282,31 @@ def measure_moments(part, cut, rows, center, width, reach):
 
 
 def rough_width(data, good, path, reach=25):
-    """Guess the width (sigma, pixels) from the median of the star's cuts along its path."""
-    columns = slice(None, None, max(data.shape[1] // 256, 1))
-    cut, seen, _ = cut_out(data, good, path, reach, columns)
-    most = seen.mean(axis=0) > 0.5
-    cut, seen = cut[:, most], seen[:, most]
-    if seen.all():
-        cut = np.median(cut, axis=1)
-    else:
-        cut = np.ma.median(np.ma.masked_array(cut, ~seen), axis=1).filled(0.0)
-    cut = cut - np.percentile(cut, 25)
-    high = cut > 0.5 * cut[reach - 3 : reach + 4].max()
-    left, right = np.argmin(high[reach::-1]), np.argmin(high[reach:])
-    return max((2 * min(left, right) - 1) / FWHM, 0.6)  # the side without a neighbour
+    """
+    Guess from the mean cut along a path how wide its star is, and how far it is alone.
+
+    Returns
+    -------
+    width : float
+        Sigma, pixels, from the narrower side.
+    alone : int
+        Rows on either side before something rises that is half as bright as the star.
+    """
+    cut, seen, _ = cut_out(data, good, path, reach)
+    groups = np.linspace(0, cut.shape[1], 16).astype(int)[:-1]
+    count = np.add.reduceat(seen.astype(int), groups, axis=1)
+    cut = np.add.reduceat(cut, groups, axis=1) / np.maximum(count, 1)
+    cut = np.where(count > 0, cut, np.median(cut[count > 0]) if seen.any() else 0.0)
+    cut = gaussian_filter1d(np.median(cut, axis=1), 1.0)  # a hit is outvoted
+    sides = cut[reach::-1], cut[reach:]
+    low = max(min(side.min(), np.percentile(side, 25)) for side in sides)
+    half = low + 0.5 * (cut[reach - 3 : reach + 4].max() - low)
+    steps = min(np.argmin(side > half) for side in sides)
+    width = np.sqrt(max(((2 * steps - 1) / FWHM) ** 2 - 1.0, 0.7))
+    alone = reach
+    for side in sides:
+        first = np.argmin(side > half)
+        again = np.flatnonzero(side[first:] > half)
+        if again.size:
+            alone = min(alone, first + int(np.argmin(side[first : first + again[0] + 1])))
+    return float(width), max(alone, 3)
