@@ -353,7 +353,8 @@ def test_frames_of_another_instrument_are_answered_with_the_kinds_found(fails, f
 def test_without_bias_and_overscan_it_stops(fails, folder):
     own_instrument(
         folder, ('overscan = "[641:664,1:120]"\n', ""), ('overscan = "[665:688,1:120]"\n', ""),
-        ("gain = 1.50", "gain = 1.50\nread_noise = 4"), ("gain = 1.60", "gain = 1.6\nread_noise = 4"),
+        ("gain = 1.50", "gain = 1.5\nread_noise = 4"),
+        ("gain = 1.60", "gain = 1.6\nread_noise = 4"),
     )  # fmt: skip
     for path in (folder / "raw").glob("*bias*"):
         path.unlink()
@@ -414,7 +415,9 @@ def test_a_file_that_is_no_whole_frame_is_named_and_skipped(damaged, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "size"), [("window.fits", "688 x 80"), ("binned.fits", "344 x 60")])
+@pytest.mark.parametrize(
+    ("name", "size"), [("window.fits", "688 x 80"), ("binned.fits", "344 x 60")]
+)
 def test_a_frame_of_another_shape_is_named_and_left_out(damaged, name, size):
     assert f"{name} (science) is left out: it has {size} pixels" in damaged.said
 
@@ -484,9 +487,7 @@ def reduced(pristine, tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mistake", ["key", "star", "lamp", "object", "amplifiers"])
-def test_a_run_that_fails_leaves_earlier_results_as_they_were(
-    fails, reduced, tmp_path, mistake
-):
+def test_a_run_that_fails_leaves_earlier_results_as_they_were(fails, reduced, tmp_path, mistake):
     shutil.copytree(reduced, tmp_path, dirs_exist_ok=True)
     before = contents(tmp_path / "reduced")
     if mistake == "key":

@@ -7,7 +7,7 @@ import numpy as np
 from astropy.nddata import CCDData
 
 from slitlapse.automation.frames import FrameDoor
-from slitlapse.automation.log import ChosenFrames, NightError
+from slitlapse.automation.log import NightError
 from slitlapse.flats import IlluminatedRegion, find_illuminated, fit_pixel_sensitivity
 from slitlapse.photons import (
     DarkCurrent,

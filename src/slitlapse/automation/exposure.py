@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import astropy.units as u
 import numpy as np
 
 from slitlapse.automation.frames import FrameDoor

@@ -115,9 +115,7 @@ def reduce_night(night, *, jobs=1, executor=None, progress=False):
         )
         files[name] = night.output / series_filename(name, series)
         series[name].write(files[name], overwrite=True)
-    report = night_report(
-        night, log, chosen, calibration, placements, solutions, series, notes
-    )
+    report = night_report(night, log, chosen, calibration, placements, solutions, series, notes)
     return NightResult(
         night.output, series, files, tuple(notes), report.path, tuple(report.verdict)
     )
@@ -182,5 +180,3 @@ def _measure(job):
     """Measure one exposure (a plain function, so that other processes can call it)."""
     plan, name, exposure_time = job
     return measure_exposure(plan, name, exposure_time)
-
-

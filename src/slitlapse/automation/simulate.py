@@ -151,7 +151,7 @@ def simulate_night(
     """
     folder = Path(folder)
     detector = _Detector.of(instrument)
-    n_y, n_x = detector.shape
+    n_y = detector.shape[0]
     if stars is None:
         stars = (
             SimulatedStar("target", 0.36 * n_y, 9000.0, depth=0.02),
@@ -306,7 +306,7 @@ def _night_text(night):
     return (
         "# a simulated night: the truth behind it is known\n"
         f'data = "raw"\ninstrument = "{name}"\noutput = "reduced"\n\n'
-        f"[stars]                   # pixel along the slit, at the middle of the spectrum\n{stars}\n"
+        f"[stars]          # pixel along the slit, at the middle of the spectrum\n{stars}\n"
     )
 
 

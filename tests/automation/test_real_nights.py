@@ -1,0 +1,171 @@
+"""Two real nights, from raw frames to spectra, beside what others have published of them."""
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import QTable
+
+from slitlapse.automation import SpectralTimeSeries, read_night, reduce_night
+from slitlapse.wavelength import convert_medium
+
+pytestmark = pytest.mark.slow
+
+KAST = """
+data = {data!r}
+instrument = "kast_blue"
+output = "reduced"
+object = "{target}"
+
+[extraction]
+widths = [6.98]
+"""
+SPRAT = """
+data = {data!r}
+instrument = "sprat"
+output = "reduced"
+object = "LHS6328"
+
+[extraction]
+widths = [17]
+"""
+SPRAT_GAIN = 2.45  # electron per adu, header card EPERDN
+# box sums of the data set's README: 17 rows, median over columns 400 to 899, adu
+SPRAT_SUMS = {"A": [1228, 1247, 1214, 1244, 1213], "B": [181, 170, 189, 173, 210]}
+
+
+def reduce(folder, text, **words):
+    """Write the night file and reduce it."""
+    (folder / "night.toml").write_text(text.format(**words))
+    return reduce_night(read_night(folder / "night.toml"))
+
+
+def lines_used(folder, star):
+    """Arc lines that made the solution of one star."""
+    lines = QTable.read(folder / "reduced" / f"lines_{star}.ecsv", format="ascii.ecsv")
+    return lines[np.asarray(lines["used"], bool)]
+
+
+@pytest.fixture(scope="module")
+def kast(real_data, tmp_path_factory):
+    """Lick Kast blue, 2015-05-20: J1217+3905, one exposure of 20 minutes."""
+    folder = tmp_path_factory.mktemp("kast")
+    data = str(real_data / "lick_kast_blue_2015")
+    return folder, reduce(folder, KAST, data=data, target="J1217p3905")
+
+
+@pytest.fixture(scope="module")
+def feige66(real_data, tmp_path_factory):
+    """The standard star of the same night."""
+    folder = tmp_path_factory.mktemp("feige")
+    data = str(real_data / "lick_kast_blue_2015")
+    return folder, reduce(folder, KAST, data=data, target="Feige 66")
+
+
+@pytest.fixture(scope="module")
+def published(real_data):
+    """The published reduction of J1217+3905."""
+    path = real_data / "lick_kast_blue_2015" / "reference" / "spec1d_b27.fits.gz"
+    with fits.open(path) as hdus:
+        table, header = hdus[1].data, hdus[1].header
+        names = ("BOX_WAVE", "BOX_COUNTS", "TRACE_SPAT", "FWHMFIT")
+        found = {name: np.array(table[name], float) for name in names}
+        found["BOX_MASK"] = np.array(table["BOX_MASK"], bool)
+        found["vacuum"] = found["BOX_WAVE"] / header["VEL_CORR"] * u.AA
+    return found
+
+
+@pytest.fixture(scope="module")
+def sprat(real_data, tmp_path_factory):
+    """Liverpool Telescope SPRAT, 2018-08-10: LHS 6328 and a faint neighbour, five exposures."""
+    folder = tmp_path_factory.mktemp("sprat")
+    return folder, reduce(folder, SPRAT, data=str(real_data / "lt_sprat_2018"))
+
+
+@pytest.mark.parametrize("name", ["kast", "feige66"])
+def test_kast_arc_has_lines_enough_and_they_agree(request, name):
+    folder, _ = request.getfixturevalue(name)
+    used = lines_used(folder, "A")
+    assert len(used) >= 15
+    residual = u.Quantity(used["residual"]).to_value(u.AA)
+    assert np.sqrt(np.mean(residual**2)) <= 0.12
+
+
+def test_kast_trace_agrees_with_the_published_one(kast, published):
+    trace = QTable.read(kast[0] / "reduced" / "trace_A.ecsv", format="ascii.ecsv")
+    wrong = trace["center"].value - published["TRACE_SPAT"]
+    print(f"trace: median {np.median(wrong):.2f} px, worst {np.abs(wrong).max():.2f} px")
+    # neither is the truth: a tenth of the FWHM moves 0.3 % of a star's light out of the box
+    assert np.abs(wrong).max() < 0.1 * np.median(published["FWHMFIT"])
+
+
+def test_kast_standard_lies_where_it_was_seen(feige66):
+    trace = QTable.read(feige66[0] / "reduced" / "trace_A.ecsv", format="ascii.ecsv")
+    centre = trace["center"].value
+    # a quick look at the raw frame, to the pixel
+    assert np.allclose(centre[[200, 1700]], [171.7, 167.0], atol=1.0)
+
+
+def test_kast_wavelengths_agree_with_the_published_ones(kast, published):
+    _, result = kast
+    series = result.series["A"]
+    assert series.metadata["medium"] == "air"
+    vacuum = convert_medium(series.wavelength, "air", "vacuum")
+    good = published["BOX_MASK"]
+    wrong = (vacuum - published["vacuum"]).to_value(u.AA)[good]
+    print(f"wavelengths: worst {np.abs(wrong).max():.3f} A, r.m.s. {wrong.std():.3f} A")
+    assert np.abs(wrong).max() < 0.5
+
+
+def test_kast_counts_agree_with_the_published_ones(kast, published):
+    _, result = kast
+    series = result.series["A"]
+    flux = series.flux[:, 0].to_value(u.electron)
+    good = published["BOX_MASK"] & ~series.mask[:, 0] & (published["BOX_COUNTS"] > 20)
+    ratio = np.median(flux[good] / published["BOX_COUNTS"][good])
+    print(f"counts: ratio of medians {ratio:.4f}")
+    assert abs(ratio - 1) < 0.05
+
+
+def test_kast_standard_is_bright_and_clean(feige66):
+    _, result = feige66
+    series = result.series["A"]
+    assert series.shape == (2048, 1)
+    middle = slice(800, 1600)
+    assert np.median(series.flux[middle].value / series.uncertainty[middle].value) > 50
+    assert np.mean(series.mask) < 0.01
+
+
+def test_sprat_gives_two_series_of_five_spectra(sprat):
+    _, result = sprat
+    assert sorted(result.series) == ["A", "B"]
+    for name, path in result.files.items():
+        assert result.series[name].shape == (1024, 5)
+        assert SpectralTimeSeries.read(path).shape == (1024, 5)
+
+
+@pytest.mark.parametrize("star", ["A", "B"])
+def test_sprat_box_sums_agree_with_those_counted_by_hand(sprat, star):
+    _, result = sprat
+    series = result.series[star]
+    flux = np.where(series.mask, np.nan, series.flux.value)[400:900]
+    sums = np.nanmedian(flux, axis=0) / SPRAT_GAIN
+    print(f"star {star}: {np.round(sums, 1)}, ratio {np.round(sums / SPRAT_SUMS[star], 3)}")
+    assert np.all(np.abs(sums / SPRAT_SUMS[star] - 1) < 0.05)
+
+
+@pytest.mark.parametrize("star", ["A", "B"])
+def test_sprat_wavelengths_agree_with_the_published_table(sprat, real_data, star):
+    path = real_data / "lt_sprat_2018" / "reference" / "sprat_red_xe_pixel_wavelength.csv"
+    pixel, wavelength = np.loadtxt(path, delimiter=",", usecols=(0, 1)).T
+    use = (wavelength >= 4500) & (wavelength <= 8000)
+    series = sprat[1].series[star]
+    here = np.interp(pixel, np.arange(1024), series.wavelength.to_value(u.AA))
+    wrong = (here - wavelength)[use]
+    print(f"star {star}: r.m.s. {np.sqrt(np.mean(wrong**2)):.2f} A over {use.sum()} lines")
+    assert np.sqrt(np.mean(wrong**2)) <= 3
+
+
+def test_both_nights_leave_a_report(kast, sprat):
+    for _, result in (kast, sprat):
+        assert result.report.read_text().startswith("<!DOCTYPE html>")
