@@ -36,6 +36,7 @@ def test_the_tilt_is_found_without_any_hint(line_shape):
     assert np.abs(error_of(tilt, scene)).max() < 5 * np.sqrt(np.sum(tilt.uncertainty**2))
 
 
+@pytest.mark.slow
 def test_its_uncertainty_is_honest():
     scene = scene_with(LineShape(6.0, 1.5, 0.5, SHAPE), hits=0.0)
     far = scene.far_from_stars(20)

@@ -67,6 +67,32 @@ def test_the_next_exposure_uses_the_same_geometry(image):
     np.testing.assert_allclose(second.fit.model, first.fit.model)
 
 
+def test_the_sum_over_the_slit_knows_the_covariance_of_the_sky(image):
+    sky = SplineSky(image, EFFECTIVE, sky_pixels=~STAR, read_noise=READ_NOISE)
+    pixels = np.sum(image.uncertainty.array**2, axis=0)
+    total = sky.sub_spectrum().uncertainty.array ** 2
+    good = ~sky.sub_image().mask
+    expected = pixels + sky.aperture_variance(1.0 * good)
+    inner = slice(10, -10)
+    np.testing.assert_allclose(total[inner], expected[inner])
+    # 120 rows share one sky, known from 89: as much variance again as the pixels have, less
+    # what averages out over the 5 columns of wavelength that the tilted lines put into a column
+    sky_only = N_Y * (SKY[60] + READ_NOISE**2)
+    assert np.median(sky.aperture_variance(1.0 * good)[inner] / sky_only[inner]) > 0.5
+
+
+def test_lines_may_be_tilted_a_lot_within_the_aperture():
+    steep = X - 0.8 * (Y - 60)
+    rng = np.random.default_rng(2)
+    image = rng.poisson(spectrum(steep)) + rng.normal(0, READ_NOISE, X.shape)
+    sky = SplineSky(image, steep, sky_pixels=~STAR, read_noise=READ_NOISE)
+    aperture = (np.abs(Y - 60) <= 15).astype(float)
+    error = np.sum(aperture * (sky.fit.model - spectrum(steep)), axis=0)
+    pulls = (error / np.sqrt(sky.aperture_variance(aperture)))[70:-70]
+    # the aperture spans 25 columns of wavelength: about ten independent sums
+    assert abs(pulls.std() - 1) < 4 / np.sqrt(2 * 260 / 25)
+
+
 def test_one_spectrum_is_found_in_one_call_and_kept(image):
     sky = SplineSky(image, EFFECTIVE, sky_pixels=~STAR, one_spectrum=True, read_noise=READ_NOISE)
     many = SplineSky(image, EFFECTIVE, exclude=[(60, 15.5)], read_noise=READ_NOISE)

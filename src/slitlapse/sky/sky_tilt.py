@@ -131,18 +131,21 @@ def measure_sky_tilt(
         start = np.vander(middle, row_degree + 1, increasing=True)
         # the line of constant shift is free: only differences between rows count
         coefficients[:: column_degree + 1] = np.linalg.lstsq(start, shifts, rcond=None)[0][1:]
+    local = False
     for i in range(maxiters):
         displacement = np.tensordot(coefficients, terms, 1)
-        # once the lines lie upon each other, one that does not fit must not decide alone
-        step, covariance, strength = _gauss_newton(spectra, base - displacement, terms, i >= 4)
+        step, covariance, strength = _gauss_newton(spectra, base - displacement, terms, local)
         if strength < 10:
             raise SkyTiltError(
                 f"The structure of this sky is {strength:.1f} times what noise alone shows, too "
                 "little for a tilt. Take the tilt from arcs, or a mean of many exposures."
             )
         coefficients = coefficients + step
-        if i >= 5 and np.all(np.abs(step) < 0.1 * np.sqrt(np.diag(covariance))):
+        size = np.max(np.abs(step) / np.sqrt(np.diag(covariance)))
+        if local and size < 0.1:
             break
+        # once the lines lie upon each other, one that does not fit must not decide alone
+        local = local or size < 1 or i >= 6
     else:
         warnings.warn(
             f"The tilt still moves by {np.abs(step).max():.4f} pixels after {maxiters} steps. "

@@ -202,14 +202,14 @@ class SplineSky:
         return result
 
     def sub_spectrum(self, image=None):
-        """Return the sum along the slit of the image minus the sky, unmasked pixels only."""
+        """Return the sum of the image minus the sky along the slit, with sky covariance."""
         subtracted = self.sub_image(image)
         good = ~subtracted.mask
         flux = np.sum(subtracted.flux.value, axis=0, where=good)
         variance = None
         if subtracted.uncertainty is not None:
             variance = subtracted.uncertainty.represent_as(VarianceUncertainty).array
-            variance = np.sum(variance, axis=0, where=good)
+            variance = np.sum(variance, axis=0, where=good) + self.aperture_variance(1.0 * good)
         return _spectrum(np.where(good.any(axis=0), flux, np.nan), variance, subtracted)
 
     def __rsub__(self, image):

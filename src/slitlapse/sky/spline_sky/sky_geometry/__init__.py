@@ -2,7 +2,6 @@
 
 import copy
 import warnings
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -10,6 +9,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from scipy.ndimage import maximum_filter1d
 
 from .banded_splines import BandedSplines
+from .spline_fit import SplineFit
 
 __all__ = ["IlluminationWarning", "SkyGeometry", "SplineFit"]
 
@@ -104,16 +104,21 @@ class SkyGeometry:
         keep = self.sky_pixels if left_out is None else self.sky_pixels & ~left_out
         self._weights = keep / self.variance
         self._factor = self._splines.factorise(self._weights)
-        self.__dict__.pop("_covariance", None)
+        self._covariances = {}
 
     @property
     def supported(self):
         """Pixels whose sky is known, array of bool, shape (n_rows, n_x)."""
         return self._splines.supported
 
-    @cached_property
-    def _covariance(self):
-        return self._splines.inverse_band(self._factor)
+    def _covariance(self, size):
+        """Return the covariance of splines up to ``size`` apart, made once."""
+        reach = 16
+        while reach < size:  # lines tilted a lot within the aperture
+            reach *= 2
+        if reach not in self._covariances:
+            self._covariances[reach] = self._splines.inverse_band(self._factor, reach)
+        return self._covariances[reach]
 
     def weighted(self, variance, left_out=None):
         """
@@ -134,10 +139,9 @@ class SkyGeometry:
         """
         Return a geometry in which the sky is one spectrum times the illumination of the slit.
 
-        A free polynomial along the slit for every knot costs noise: at degree 2 the sky under a
-        star is known as if from half of the rows. But what makes the sky differ along the
-        slit is the slit, and hardly depends on wavelength. Here the ratios of the coefficients
-        become polynomials in the effective pixel; every row then helps to measure one spectrum.
+        A free polynomial of degree 2 for every knot costs half of the information on the sky
+        under a star. But it is the slit that makes the sky differ, whatever the wavelength: so
+        the ratios of coefficients become polynomials in the effective pixel.
 
         Parameters
         ----------
@@ -225,7 +229,7 @@ class SkyGeometry:
         sky, weights = self.sky_pixels, self._weights
         everything = self._splines.moments(weights * data)
         static = bad & sky
-        left_out = static if sigma is None else static | _glaring(data, sky & ~bad, read_variance)
+        left_out = static if sigma is None else static | self._glaring(data, ~bad, read_variance)
         limit = None
         for i in range(int(maxiters) + 1):
             coefficients = self._without(everything, data, weights, np.flatnonzero(left_out))
@@ -242,12 +246,42 @@ class SkyGeometry:
             left_out = wild
         return SplineFit(self, coefficients, model, variance, sky & ~left_out)
 
+    @cached_property
+    def _straight(self):
+        """Rows (about 100) and the columns in them nearest to the middle of each interval."""
+        splines, n_x = self._splines, self.sky_pixels.shape[1]
+        rows = np.arange(0, len(self.sky_pixels), max(len(self.sky_pixels) // 100, 1))
+        middles = splines.knots[1:-2] + splines.spacing / 2
+        column = np.arange(n_x)
+        found = [np.interp(middles, self.effective_pixel[row], column, -9, -9) for row in rows]
+        columns = np.rint(found).astype(int)
+        use = (columns >= 0) & self.sky_pixels[rows[:, np.newaxis], columns]
+        return rows[:, np.newaxis], columns, use
+
+    def _glaring(self, data, good, read_variance):
+        """
+        Find hits so bright that one would spoil the first fit around it.
+
+        A pixel is one if it is far above what the brightest tenth of the rows show nearby at
+        the same wavelength.
+        """
+        rows, columns, use = self._straight
+        use = use & good[rows, columns]
+        few = np.where(use, data[rows, columns], -np.inf).T
+        rank = int(0.9 * few.shape[1])
+        level = np.partition(np.ascontiguousarray(few), rank, axis=1)[:, rank]
+        level = np.maximum(maximum_filter1d(level, 5), 0.0)
+        noise = np.sqrt(np.median(read_variance) + level)
+        high, low = 1.5 * level + 20 * noise, -20 * noise
+        high[np.count_nonzero(use, axis=0) < 0.2 * len(rows)] = np.inf
+        cell = self._splines.interval
+        return self.sky_pixels & good & ((data > high[cell]) | (data < low[cell]))
+
     def _without(self, everything, data, weights, pixels):
         """
         Solve with some pixels left out, by conjugate gradients that start from all pixels.
 
-        The factor of all pixels is a preconditioner from which few pixels hardly differ: three
-        or four rounds do, each much cheaper than a new factor.
+        Some rounds do, each much cheaper than a new factor.
         """
         splines, solve = self._splines, lambda moments: self._splines.solve(self._factor, moments)
         if pixels.size == 0:
@@ -300,61 +334,15 @@ class SkyGeometry:
             Variance with the covariance between pixels; NaN where the aperture holds pixels
             without sky model.
         """
-        total = self._splines.sum_variance(weights, self._covariance)
+        weights = np.asarray(weights, dtype=float)
+        covariance = self._covariance(self._splines.span(weights)[1])
+        total = self._splines.sum_variance(weights, covariance)
         if variance is not None:
             square = weights**2
             now, then = (np.sum(square * v, axis=0) for v in (variance, self.variance))
             total *= np.divide(now, then, out=np.ones(total.size), where=then > 0)
         unknown = np.any((weights != 0) & ~self.supported, axis=0)
         return np.where(unknown, np.nan, total)
-
-
-@dataclass(frozen=True, eq=False)
-class SplineFit:
-    """
-    The sky of one exposure.
-
-    Parameters
-    ----------
-    geometry : `SkyGeometry`
-        What it was fitted with.
-    coefficients : array, shape (n_knots * (spatial_degree + 1),)
-        Of the splines times polynomials, in the unit of the image.
-    model : array, shape (n_rows, n_x)
-        Sky in every pixel.
-    variance : array, shape (n_rows, n_x)
-        Variance of a pixel that holds only this sky.
-    used : array of bool, shape (n_rows, n_x)
-        Pixels that were used: sky, not masked, not rejected.
-    """
-
-    geometry: SkyGeometry
-    coefficients: np.ndarray
-    model: np.ndarray
-    variance: np.ndarray
-    used: np.ndarray
-
-    @property
-    def good(self):
-        """Pixels where the sky is known, array of bool, shape (n_rows, n_x)."""
-        return self.geometry.supported
-
-    def aperture_variance(self, weights):
-        """Return `SkyGeometry.aperture_variance` for this exposure."""
-        return self.geometry.aperture_variance(weights, self.variance)
-
-
-def _glaring(data, use, read_variance):
-    """
-    Find hits so bright that one would spoil the first fit around it.
-
-    A pixel is one if it is far above the brightest tenth of all columns nearby.
-    """
-    few = np.where(use, data, -np.inf)[:: max(len(data) // 100, 1)].T
-    level = np.partition(few, int(0.9 * few.shape[1]), axis=1)[:, int(0.9 * few.shape[1])]
-    level = np.maximum(maximum_filter1d(level, 17), 0.0)
-    noise = np.sqrt(read_variance + level)
-    return use & ((data > 1.5 * level + 20 * noise) | (data < -20 * noise))
 
 
 def _column_limit(square, variance, sky, sigma):

@@ -159,31 +159,37 @@ class BandedSplines:
             result[reach + d][:, here] = answer[here + d, :, here % period].transpose(1, 0, 2)
         return result
 
+    def span(self, weights):
+        """Return first spline and number of splines under each column's weighted pixels."""
+        used = weights != 0
+        first = np.min(np.where(used, self.interval, self.n_knots), axis=0)
+        last = np.max(np.where(used, self.interval, 0), axis=0)
+        return np.minimum(first, self.n_knots - 4), int(np.max(last - first, initial=0)) + 4
+
     def sum_variance(self, weights, inverse_band):
         """Return the variance per column of the sum of ``weights`` times the function."""
         n_x, reach = self.shape[1], len(inverse_band) // 2
         rows = np.flatnonzero(np.any(weights != 0, axis=1))
         if rows.size == 0:
             return np.zeros(n_x)
-        weights, interval = weights[rows], self.interval[rows]
-        first = np.min(np.where(weights != 0, interval, self.n_knots), axis=0)
-        first = np.minimum(first, self.n_knots - 4)
-        local = np.clip(interval - first, 0, None)
-        size = int(local.max(where=weights != 0, initial=0)) + 4
-        if size > reach:
-            raise ValueError(
-                f"The lines are tilted by {size - 4} knots within the aperture; "
-                f"{reach - 4} is the most that is supported. Use a narrower aperture."
-            )
-        sums, column = np.zeros((n_x, size, self.n_terms)), np.arange(n_x)
-        for i, row in enumerate(rows):
+        first, size = self.span(weights)
+        weights = weights[rows]
+        local = self.interval[rows] - first
+        # sum the aperture's pixels for each of the few splines that its columns see
+        cell = (local + size * np.arange(n_x))[weights != 0]
+        terms = np.repeat(self.along[rows], np.count_nonzero(weights, axis=1), axis=0)
+        share = self.taps[rows][weights != 0] * weights[weights != 0][:, np.newaxis]
+        sums = np.zeros((self.n_terms, n_x * size + 3))
+        for k in range(self.n_terms):
             for m in range(4):
-                share = (weights[i] * self.taps[row, :, m])[:, np.newaxis]
-                sums[column, np.minimum(local[i] + m, size - 1)] += share * self.along[row]
+                total = np.bincount(cell, share[:, m] * terms[:, k], n_x * size)
+                sums[k, m : m + n_x * size] += total
+        sums = sums[:, : n_x * size].reshape(self.n_terms, n_x, size).transpose(2, 1, 0)
         total = np.zeros(n_x)
-        for a in range(size):
-            for b in range(size):
-                knot = np.minimum(first + b, self.n_knots - 1)
+        for b in range(size):
+            knot = np.minimum(first + b, self.n_knots - 1)
+            for a in range(b, size):  # the covariance is symmetric
                 block = inverse_band[reach + a - b][:, knot]
-                total += np.einsum("xk,kxl,xl->x", sums[:, a], block, sums[:, b])
+                pair = np.einsum("kxl,xl->xk", block, sums[b])
+                total += (1 if a == b else 2) * np.sum(pair * sums[a], axis=1)
         return total
