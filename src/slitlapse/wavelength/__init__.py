@@ -149,13 +149,15 @@ def match_lamps(
         For lamps or input that cannot be read.
     """
     tables, lists, n_pixels = _read_arcs(arcs, medium, n_pixels, saturation, fwhm)
-    width = float(np.median([table.meta["fwhm"] for table in tables]))
     observed = [_observed(table, lines) for table, lines in zip(tables, lists, strict=True)]
+    lit = [k for k, arc in enumerate(observed) if len(arc.pixel)]
+    tables, observed = [tables[k] for k in lit], [observed[k] for k in lit]
     if sum(len(o[0]) for o in observed) < 4 and pairs is None and guess is None:
         raise WavelengthError(
             f"Only {sum(len(o[0]) for o in observed)} usable lines were found in the arcs of "
             f"{_names(lists)}; at least 4 are needed. Is the lamp on? Else give pairs or a guess."
         )
+    width = float(np.median([table.meta["fwhm"] for table in tables]))
     guesses, prior, start = _first_guesses(
         observed, n_pixels, wavelength_range, dispersion, guess, pairs, increasing, medium
     )
@@ -236,7 +238,7 @@ def _first_guesses(
                     (arc.pixel[of], np.full(of.sum(), weight), arc.wavelength, arc.strength**power)
                 )
     directions = {None: (1, -1), True: (1,), False: (-1,)}[increasing]
-    kwargs = {"directions": directions, "n_guesses": 100, "n_bins": 512}
+    kwargs = {"directions": directions, "n_guesses": 80, "n_bins": 400}
     prior, start = WIDEST, 8.0
     if dispersion is not None:
         value = abs(u.Quantity(dispersion, u.AA / u.pix).value)

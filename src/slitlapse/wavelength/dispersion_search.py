@@ -133,7 +133,7 @@ def _observed(arcs, half, size, bends, directions, window, length):
     seen = []
     for pixels, weights, *_ in arcs:
         v = np.asarray(pixels) / half - 1
-        grid = np.zeros((len(directions), len(bends), length))
+        grid = np.zeros((len(directions), len(bends), length), np.float32)
         for d, sign in enumerate(directions):
             # a bend moves positions by half * q (v^2 - 1/3): its mean over the detector is zero
             place = (half * (sign * v + sign * bends[:, None] * (v**2 - 1 / 3)) + half) / size
@@ -156,7 +156,8 @@ def _field(arc, low, bin_width, n_list, window, detection):
     smooth = gaussian_filter1d(listed[:n_list], 1.0, mode="constant")
     mean = uniform_filter1d(smooth, window, mode="constant")
     floor = 0.3 * smooth[smooth > 0].mean() if inside.any() else 1.0
-    return np.log(1 - detection + detection * smooth / np.maximum(mean, 0.1 * floor + 1e-30))
+    share = smooth / np.maximum(mean, 0.1 * floor + 1e-30)
+    return np.log(1 - detection + detection * share).astype(np.float32)
 
 
 def _best_of(score, middle, a1, bends, directions):

@@ -212,17 +212,26 @@ def _share(arc, listed):
 
 
 def _rescaled(arc, listed, belong):
-    """Learn how bright each ion is from the lines that belong to it."""
-    offset = np.log(arc.flux)[:, None] - np.log(listed.strength)
-    before = np.log(listed.flux / listed.strength)
-    factor = np.empty(len(before))
+    """
+    Learn how bright each ion is, from its lines that are seen and from those that are not.
+
+    A line expected well above the faintest one seen, yet missing, counts as half that bright.
+    """
+    flux, known = np.log(arc.flux), np.log(listed.strength)
+    mass = belong.sum(axis=0)
+    seen = mass > 0.3
+    limit = np.quantile(arc.flux, 0.05)
+    value = np.where(seen, (belong * flux[:, None]).sum(axis=0) / np.maximum(mass, 1e-9), 0.0)
+    value = np.where(seen, value, np.log(0.5 * limit)) - known
+    counts = seen | (listed.flux > 2 * limit)
     common = (
-        (belong * offset).sum() / max(belong.sum(), 1e-9) if belong.sum() > 3 else before.mean()
+        np.mean(value[seen]) if seen.sum() > 3 else np.log(listed.flux / listed.strength).mean()
     )
+    factor = np.empty(len(known))
     for name in np.unique(listed.ion):
         of = listed.ion == name
-        weight = belong[:, of].sum() / BRIGHTNESS_SCATTER**2
-        total = (belong[:, of] * offset[:, of]).sum() / BRIGHTNESS_SCATTER**2
+        weight = (of & counts).sum() / BRIGHTNESS_SCATTER**2
+        total = value[of & counts].sum() / BRIGHTNESS_SCATTER**2
         factor[of] = (total + common / ION_SCATTER**2) / (weight + ION_SCATTER**-2.0)
     return listed._replace(flux=listed.strength * np.exp(factor))
 
