@@ -48,7 +48,8 @@ class BoxcarExtract(SpecreduceOperation):
         Gaussian width of the star, pixel; by default that of the trace, else it is measured at
         half maximum of the light stacked along the trace.
     profile : "gaussian", array of shape (n_y, n_x), or callable of (rows, centre, width)
-        How the light is spread.
+        How the light is spread; by default as the trace says, if it has a ``.profile(rows)``,
+        else a Gaussian.
     noise : `PixelNoise`, optional
         Noise of the frame; without it, the uncertainty of the image is propagated.
 
@@ -73,7 +74,7 @@ class BoxcarExtract(SpecreduceOperation):
     width_in: str = "pixel"
     light_outside: str = "report"
     star_width: Any = None
-    profile: Any = "gaussian"
+    profile: Any = None
     noise: Any = None
 
     @property
@@ -133,7 +134,10 @@ class BoxcarExtract(SpecreduceOperation):
         unit = star * FWHM if self.width_in == "seeing" else np.ones_like(star)
         noise = _Map(np.ones(data.shape) if variance is None else variance)
         noise = noise if self.noise is None else self.noise
-        profile = _shape(self.profile, rows, centre, star)
+        if self.profile is None and hasattr(trace, "profile") and self.star_width is None:
+            profile = trace.profile(rows[:, 0])
+        else:
+            profile = _shape(self.profile, rows, centre, star)
         sums = boxcar_sums(data, rows, centre, widths[:, None] / 2 * unit, profile, noise, mask)
         return sums.corrected() if self.light_outside == "correct" else sums
 
@@ -184,7 +188,7 @@ def _shape(profile, rows, centre, width):
         return profile
     if callable(profile):
         return profile(rows, centre, width)
-    if profile == "gaussian":
+    if profile is None or profile == "gaussian":
         start = (rows - centre - 0.5) / width
         return ndtr(start + 1 / width) - ndtr(start)
     raise ValueError(

@@ -74,7 +74,7 @@ def optimal_sums(
     ----------
     data : `~numpy.ndarray`, shape (n_rows, n_x)
         Sky-subtracted counts of a cut-out or a whole frame, electron / sensitivity. float32 is
-        computed as it is: twice as fast, and good to a part in a million.
+        computed as it is, good to a part in a million.
     profiles : `~numpy.ndarray`, shape (n_rows, n_x) or (n_star, n_rows, n_x)
         Fraction of each star's light in each pixel.
     noise : `PixelNoise`
@@ -129,7 +129,9 @@ def optimal_sums(
     terms[0] = np.where(good, terms[0], 1)
     columns = Columns(np.where(good, data, kind(0)), design, terms, good, len(stars))
     with np.errstate(invalid="ignore", over="ignore"):
-        steady = _fit(columns, reject_sigma, profile_error)
+        # single precision is enough to find what is good and how bright the stars are, and the
+        # mask is shared; only the last solution is computed as precisely as the data came
+        steady = _fit(columns.single(), reject_sigma, profile_error)
         coefficients, variance, weights = columns.solve(steady, want_weights=True)
     return _summarise(columns, noise, usable, steady, coefficients, variance, weights)
 
@@ -181,6 +183,7 @@ class ProfileExtract(SpecreduceOperation):
     width : float, array of shape (n_x,), or a list with one for each star, optional
         Gaussian width of the star, pixel; by default the ``.width`` of the trace.
     profile : "gaussian", "moffat", array, callable or `~astropy.modeling.Model`
+        By default as the trace says, if it has a ``.profile(rows)``, else a Gaussian.
         Arrays have the shape (n_y, n_x) or (n_star, n_y, n_x); a callable is given (rows, centre,
         width); a model is a function of (row - centre) / width.
     beta : float
@@ -211,7 +214,7 @@ class ProfileExtract(SpecreduceOperation):
     image: Any
     trace_object: Any
     width: Any = None
-    profile: Any = "gaussian"
+    profile: Any = None
     beta: float = 3.0
     noise: Any = None
     background_degree: Any = None
@@ -296,6 +299,8 @@ class ProfileExtract(SpecreduceOperation):
 
     def _profile(self, rows, trace, centre, width):
         """Fraction of one star's light in each pixel."""
+        if self.profile is None and width is None and hasattr(trace, "profile"):
+            return trace.profile(rows[:, 0])
         width = getattr(trace, "width", None) if width is None else width
         if width is not None:
             width = np.broadcast_to(np.asarray(width, dtype=float), centre.shape)
@@ -313,7 +318,7 @@ class ProfileExtract(SpecreduceOperation):
             light = self.profile(nodes / width[:, None]) @ weights / 2
             return light / (np.sum(self.profile(grid)) * step * width)
         edges = np.stack([rows - centre - 0.5, rows - centre + 0.5])
-        if self.profile == "gaussian":
+        if self.profile is None or self.profile == "gaussian":
             return np.diff(ndtr(edges / width), axis=0)[0]
         if self.profile == "moffat":
             edges = edges / (width * np.sqrt(2 * np.log(2) / (2 ** (1 / self.beta) - 1)))

@@ -50,6 +50,13 @@ class Columns:
         terms = [term[:, x] if np.ndim(term) else term for term in self.terms]
         return Columns(self.data[:, x], self.design[:, :, x], terms, self.good[:, x], self.n_star)
 
+    def single(self):
+        """The same columns in single precision, sharing ``good``."""
+        kind = np.float32
+        terms = [np.asarray(term, dtype=kind) for term in self.terms]
+        data, design = self.data.astype(kind), self.design.astype(kind)
+        return Columns(data, design, terms, self.good, self.n_star)
+
     def light(self, flux):
         """Counts of all stars in each pixel; a negative star makes no photons."""
         flux = np.maximum(np.nan_to_num(flux), 0)
