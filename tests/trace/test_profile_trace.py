@@ -132,6 +132,25 @@ def test_the_window_follows_a_strongly_bowed_star():
     assert abs(found.trace - bowed).max() < 0.01
 
 
+@pytest.mark.parametrize("row", [3, 6, 54, 57])
+def test_a_star_at_the_edge_of_the_slit_is_not_lost_to_the_other_side(row):
+    truth = row + 0.3 * X
+    image = SKY + star_image((60, N_X), truth, 2.0, 5e3)
+    found = ProfileTrace(np.random.default_rng(row).poisson(image) * 1.0, row, read_noise=1)
+    assert abs((found.trace - truth) / found.trace_uncertainty).max() < 5
+    assert found.trace_uncertainty.max() < 0.01
+
+
+def test_a_tilt_larger_than_the_window_and_a_star_without_blue_light():
+    tilted = 60 + 20 * X
+    image = SKY + star_image((120, N_X), tilted, 2.0, 5e3 * (X > -0.3))
+    image = np.random.default_rng(1).poisson(image) * 1.0
+    found = ProfileTrace(image, 60, window=15, profile="gaussian", read_noise=1)
+    assert abs((found.trace - tilted) / found.trace_uncertainty).max() < 5
+    dark = found.table["x"].value < 330
+    assert set(found.table["reason"][dark]) == {"too little light"}
+
+
 @pytest.mark.parametrize("distance", [1.7, 1.2])
 def test_a_neighbour_is_fitted_together(distance):
     apart = distance * 2.2 * 2.3548
@@ -161,12 +180,27 @@ def test_curves_of_other_kinds(model):
 
 
 def test_the_shape_may_change_along_the_spectrum():
-    beta = 3.0 + 1.5 * X
+    beta = 3.2 + 0.8 * X
     image = SKY + star_image((N_Y, N_X), TRACE, WIDTH, 5e4, profile="moffat", beta=beta)
     image = np.random.default_rng(9).poisson(image) * 1.0
     found = ProfileTrace(image, 45, read_noise=1)
     assert np.ndim(found.beta) == 1
+    pulls = (found.beta - beta) / found.beta_uncertainty
     assert abs(1 / found.beta - 1 / beta)[50:-50].max() < 0.05
+    assert abs(pulls[100:-100]).max() < 5
+    true = np.interp(found.table["x"].value, np.arange(N_X), 1 / beta)
+    pulls = (found.table["shape"] - true) / found.table["shape_uncertainty"]
+    assert abs(pulls.std() - 1) < 4 / np.sqrt(2 * pulls.size)
+
+
+def test_one_exponent_for_the_whole_star_where_it_does_not_change():
+    rng, pulls = np.random.default_rng(11), []
+    for _ in range(12):
+        found = ProfileTrace(simulate(1e4, rng, **MOFFAT), 45, read_noise=NOISE)
+        pulls.append(np.mean((1 / found.beta - 1 / 3) * found.beta**2 / found.beta_uncertainty))
+    assert np.ndim(found.beta) == 0
+    assert abs(np.std(pulls) - 1) < 4 / np.sqrt(24)
+    assert abs(np.mean(pulls)) < 4 / np.sqrt(12)
 
 
 def test_it_is_used_by_upstream_as_any_trace():

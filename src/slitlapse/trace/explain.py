@@ -16,7 +16,7 @@ __all__ = [
 
 def plot_stars(stars, *, ax=None):
     """
-    Draw the cut across the slit on which stars were found, and mark them.
+    Draw the cut across the slit on which stars were found; number them by brightness.
 
     Parameters
     ----------
@@ -38,12 +38,10 @@ def plot_stars(stars, *, ax=None):
     for number, star in enumerate(stars):
         row = star["position"].value
         ax.axvline(row, color="tab:orange", lw=1)
-        text = f"{number + 1}: row {row:.1f}, {star['significance'].value:.0f} sigma"
-        ax.annotate(
-            text, (row, 0.98), xycoords=ax.get_xaxis_transform(), rotation=90, va="top", fontsize=7
-        )
+        where = {"xycoords": ax.get_xaxis_transform(), "ha": "center", "fontsize": 8}
+        ax.annotate(f"{number + 1}", (row, 1.01), **where)
     ax.set_yscale("symlog", linthresh=max(10 * np.median(np.abs(cut - smooth)), 1e-3))
-    ax.set(xlabel="row (pixel)", ylabel=f"mean per column ({stars['flux'].unit})")
+    ax.set(xlabel="y (pixel)", ylabel=f"mean per column ({stars['flux'].unit})")
     ax.legend(fontsize=8)
     return ax
 

@@ -71,11 +71,26 @@ class ProfileTrace(Trace):
         Centre in pixels; masked where the star lies outside the image.
     width, width_uncertainty : `~numpy.ndarray`, shape (n_x,)
         Gaussian-equivalent sigma in pixels, FWHM / 2.3548.
-    profile, beta : str, float or None
-        The profile family and the exponent of a Moffat profile.
+    fwhm : `~numpy.ndarray`, shape (n_x,)
+        Full width at half maximum in pixels.
+    trace_degree, width_degree : int
+        Degree of the curves.
+    profile_family : str
+        The profile family.
+    beta, beta_uncertainty : float, `~numpy.ndarray` of shape (n_x,), or None
+        Exponent of a Moffat profile: an array where it changes along the spectrum by more than
+        chance. An uncertainty is ``None`` where the exponent was given.
+    neighbours : tuple of float
+        Distances to other stars as fitted, pixels.
+    reach : int
+        Rows on either side of the trace that were looked at.
+    read_noise : float
+        Noise of an empty pixel that was used, electron.
     table : `~astropy.table.QTable` or None
-        Every bin: ``x``, ``center``, ``width``, ``amplitude``, ``background``, and whether and
-        why (not) it was used.
+        Every bin: ``x``, ``center``, ``width`` (pix), ``shape`` (1 / beta) with uncertainties,
+        ``amplitude``, ``background`` (electron per column and per pixel), how many columns and
+        pixels it holds and how many pixels were hit by something else, whether it was ``used``
+        for the centre and for the width, and the ``reason`` why not. ``None`` if built by hand.
 
     Raises
     ------
@@ -143,6 +158,9 @@ class ProfileTrace(Trace):
         width = replace(log_width, value=model.width, sigma=log_width.sigma * model.width)
         self._set(image, profile, model.beta, found.center, width, model.distances)
         self.table, self.read_noise = found.table, found.floor
+        if found.wings is not None:  # the curve is that of 1 / beta
+            sigma = found.wings.sigma if np.ndim(self.beta) else found.wings.sigma[0]
+            self.beta_uncertainty = sigma * self.beta**2
         look_over(self)
 
     @classmethod
@@ -180,6 +198,7 @@ class ProfileTrace(Trace):
     def _set(self, image, profile, beta, center, width, neighbours):
         """Take over the curves."""
         self.image, self.profile_family, self.beta = image, profile, beta
+        self.beta_uncertainty = None
         self.neighbours = tuple(float(d) for d in neighbours)
         self.trace, self.trace_uncertainty = center.value, center.sigma
         self.trace_degree = center.degree

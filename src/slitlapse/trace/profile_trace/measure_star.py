@@ -137,9 +137,10 @@ def _one_round(model, compare, draw_curve, columns, n_bins, fit_shape, models, l
     bins, part = compare(model, slice(None, None, step_x), min(n_bins, columns.size))
     common = bins.common_steps()
     by_bin = np.tile(common, (bins.x.size, 1))
-    wings = None
+    wings, shapes = None, None
     if fit_shape:
         step, sigma = bins.last_by_bin()
+        shapes = np.interp(bins.x, every, model.shape) + step, sigma
         known = np.isfinite(sigma) & (sigma < 0.5)
         if last and known.sum() > 3:  # may change along the spectrum, if that is significant
             wings = draw_curve(
@@ -183,7 +184,7 @@ def _one_round(model, compare, draw_curve, columns, n_bins, fit_shape, models, l
     )
     if fit_shape:
         new = replace(new, shape=np.clip(model.shape + shape_step, 0.03, 0.6))
-    found = bins.x, center, np.exp(log_width), sigma, kept, usable
+    found = bins.x, center, np.exp(log_width), sigma, kept, usable, shapes
     return new, (*curves, wings), found, part
 
 
@@ -202,7 +203,7 @@ def _draw_curves(draw_curve, x, center, log_width, sigma, usable, at, models, wi
     return curves, kept
 
 
-def tabulate_bins(x, center, width, sigma, kept, usable, part, n_x):
+def tabulate_bins(x, center, width, sigma, kept, usable, shapes, part, n_x):
     """
     Put every bin in a table, with what was used and why not.
 
@@ -216,6 +217,8 @@ def tabulate_bins(x, center, width, sigma, kept, usable, part, n_x):
         Whether the bin was used for the curve of the centre, and for that of the width.
     usable : `~numpy.ndarray` of bool, shape (n_bins,)
         Whether it said enough.
+    shapes : tuple of `~numpy.ndarray`, shape (n_bins,), or None
+        1 / beta as each bin alone sees it, and its uncertainty.
     part : dict
         What the columns say: ``flux``, ``sky``, ``solvable``, ``fine``, ``seen``, ``chi2``.
     n_x : int
@@ -252,6 +255,7 @@ def tabulate_bins(x, center, width, sigma, kept, usable, part, n_x):
         "center_uncertainty": sigma[:, 0] * u.pix,
         "width": width * u.pix,
         "width_uncertainty": sigma[:, 1] * width * u.pix,
+        **({} if shapes is None else {"shape": shapes[0], "shape_uncertainty": shapes[1]}),
         "amplitude": flux * u.electron,
         "background": sky * u.electron,
         "n_columns": count,
