@@ -105,7 +105,7 @@ class SplineSky:
         noise, factor = _noise_model(self.image, geometry.sky_pixels, read_noise, sensitivity)
         options = {"photon_factor": factor, "mask": self.image.mask, "sigma": sigma}
         options["maxiters"] = maxiters
-        if np.all(geometry.variance == 1.0):  # not weighted for a sky yet
+        if not geometry.is_weighted:
             geometry = geometry.weighted(geometry.fit(data, noise, **options).variance)
             if one_spectrum:
                 geometry = geometry.with_illumination(geometry.fit(data, noise, **options))

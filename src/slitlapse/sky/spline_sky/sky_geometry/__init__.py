@@ -88,7 +88,8 @@ class SkyGeometry:
         self._splines = BandedSplines(
             self.effective_pixel, self.sky_pixels, knot_spacing, spatial_degree, illumination
         )
-        self._weigh(np.ones(sky_pixels.shape) if variance is None else variance)
+        self.is_weighted = variance is not None
+        self._weigh(variance if self.is_weighted else np.ones(sky_pixels.shape))
 
     def _least_tilt(self):
         """Return how far lines are tilted over the sky rows, in the least tilted column."""
@@ -132,6 +133,7 @@ class SkyGeometry:
             Sky pixels to leave out.
         """
         new = copy.copy(self)
+        new.is_weighted = True
         new._weigh(variance, left_out)
         return new
 
@@ -160,7 +162,10 @@ class SkyGeometry:
         IlluminationWarning
             If one spectrum describes the sky much worse than the polynomials did.
         """
-        old = fit.geometry._splines
+        used = fit.geometry
+        if not used.is_weighted:  # its errors would not be in units of the noise
+            used = used.weighted(fit.variance)
+        old = used._splines
         # splines at the ends, where lines leave the detector, do not see the whole slit
         inner = old.counts > 0.8 * np.median(old.counts)
         spectrum, *others = np.where(inner, fit.coefficients.reshape(-1, old.n_terms).T, 0.0)
@@ -174,7 +179,7 @@ class SkyGeometry:
         target = np.zeros((old.n_knots, old.n_terms))
         target[:, 1:] = np.transpose(others)
         *design, target = (
-            old.whiten(fit.geometry._factor, column.ravel()) for column in (*columns, target)
+            old.whiten(used._factor, column.ravel()) for column in (*columns, target)
         )
         design = np.transpose(design)
         ratios = np.linalg.lstsq(design, target, rcond=None)[0]
