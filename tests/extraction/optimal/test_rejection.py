@@ -84,3 +84,17 @@ def test_a_profile_that_is_slightly_wrong_costs_no_good_pixels():
     sums = optimal_sums(star.data, wrong, PixelNoise(4.0, sky=60.0))
     assert sums.rejected.mean() < 1e-4
     assert sums.chi2.mean() > 3  # and the misfit is said
+
+
+@pytest.mark.parametrize("flux", [2e4, 1e6])
+def test_hits_on_a_bright_star_are_found_with_the_profile_of_another_family(flux):
+    rng, x = np.random.default_rng(4), np.arange(2048)
+    centre, width = 15 + 1.5 * np.sin(x / 400), 2.1 * (1.1 - 0.2 * x / 2048)
+    kwargs = {"family": "moffat", "sky": 60.0, "read_noise": 4.0}
+    star = simulate_star(flux, (31, 2048), centre, width, rng=rng, **kwargs)
+    hit = rng.random(star.data.shape) < 5e-4
+    data = star.data + hit * rng.uniform(15, 60, hit.shape) * np.sqrt(star.variance)
+    wrong = gaussian_profile(np.arange(31)[:, None], centre, width)
+    sums = optimal_sums(data, wrong, PixelNoise(4.0, sky=60.0))
+    assert sums.rejected[hit].mean() > 0.95
+    assert sums.rejected[~hit].mean() < 1e-4

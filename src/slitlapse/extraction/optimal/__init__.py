@@ -104,11 +104,11 @@ def optimal_sums(
     The variance of the star's photons is that of the fitted star; where the signal is low, of
     its running mean, so that an upward fluctuation does not claim a larger error for itself.
 
-    After the worst pixels of a column are gone, three things are done that Horne's loop lacks:
-    positive neighbours of a rejected pixel go beyond 3 sigma already (the rest of a track); a
-    column that lost pixels is fitted again from the brightness of its neighbours, and the more
-    likely of the two solutions is kept (for tracks along the slit); and residuals are measured
-    in units of what is usual in their row (for profiles that are slightly wrong).
+    Three things are done that Horne's loop lacks: what a profile misses in the same row all along
+    the trace is no hit (it is taken out while hits are sought, and stays in the fit); positive
+    neighbours of a rejected pixel go beyond 3 sigma already (the rest of a track); and a column
+    that lost pixels is fitted again from the brightness of its neighbours, of which two solutions
+    the more likely one is kept (for tracks along the slit).
     """
     stars = profiles[None] if np.ndim(profiles) == 2 else np.asarray(profiles)
     if stars.shape[1:] != np.shape(data):

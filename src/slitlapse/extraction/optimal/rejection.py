@@ -12,7 +12,8 @@ def reject_outliers(columns, found, reject_sigma, profile_error=0.0):
     Parameters
     ----------
     columns : `~slitlapse.extraction.optimal.column_fit.Columns`
-        Its ``good`` is changed in place.
+        Its ``good`` is changed in place; so is its ``data`` where the profile misses light all
+        along the trace, so hand in a copy.
     found : `~numpy.ndarray`, shape (n_term, n_x)
         Coefficients fitted to all good pixels; changed in place.
     reject_sigma : float
@@ -28,6 +29,11 @@ def reject_outliers(columns, found, reject_sigma, profile_error=0.0):
     usable, n_star = columns.good.copy(), columns.n_star
     variance = columns.variance(found[:n_star])
     usual = _usual_misfit(columns, found, variance)
+    if usual.max() > 2:  # the profile is not quite right: take out what it misses everywhere
+        good, missed = columns.good, _missed_light(columns, found)
+        columns.data -= np.where(good, missed, 0)
+        found[:], variance, _ = columns.converge(found[:n_star])
+        usual = _usual_misfit(columns, found, variance)
     if profile_error > 0:
         usual = usual + (profile_error * columns.light(found[:n_star])) ** 2 / variance
     _reject(columns, found, usual, reject_sigma)
@@ -54,6 +60,28 @@ def _usual_misfit(columns, found, variance, block=256):
         middles.append(np.where(number > 10, middle / 0.4549, 1))
     usual = np.maximum(np.concatenate(middles, axis=1), 1)
     return usual[:, np.arange(chi.shape[1]) // block].astype(chi.dtype)
+
+
+def _missed_light(columns, found, block=32):
+    """
+    Light that the profile misses, or has too much, in the same row along the trace.
+
+    The median, over stretches of the trace, of the residual in units of the stars' light, with
+    straight lines from stretch to stretch.
+    """
+    n_rows, n_x = columns.data.shape
+    light = np.maximum(np.nan_to_num(found[: columns.n_star]), 0).sum(axis=0)
+    share = (columns.data - columns.model(found)) / np.maximum(light, 1e-3)
+    share[~columns.good] = np.nan
+    n_block = -(-n_x // block)
+    padded = np.full((n_rows, n_block * block), np.nan, dtype=share.dtype)
+    padded[:, :n_x] = share
+    middle = np.nan_to_num(_median(padded.reshape(n_rows, n_block, block)))
+    place = np.clip((np.arange(n_x) + 0.5) / block - 0.5, 0, n_block - 1)
+    left = np.minimum(place.astype(int), max(n_block - 2, 0))
+    right = np.minimum(left + 1, n_block - 1)
+    part = (place - left).astype(share.dtype)
+    return ((1 - part) * middle[:, left] + part * middle[:, right]) * light
 
 
 def _badness(part, found, usual):
