@@ -187,9 +187,10 @@ def _clip(basis, problem, solve, sigma, maxiters):
     model = _robust_start(basis, data, sky)
     variance = noise + factor * np.maximum(model, 0.0)
     used = None
-    for _ in range(max(int(maxiters), 1)):
+    for i in range(max(int(maxiters), 1)):
         pull = np.abs(data - model) / np.sqrt(variance)
-        scatter = MAD_TO_SIGMA * _column_median(pull, sky)[0]
+        if i < 2:  # against the start from medians, and once against a fit
+            scatter = MAD_TO_SIGMA * _column_median(pull, sky)[0]
         kept = sky & (pull <= sigma * np.maximum(scatter, 1.0))
         if used is not None and np.array_equal(kept, used):
             break

@@ -111,27 +111,16 @@ class SplineSky:
                 geometry = geometry.with_illumination(geometry.fit(data, noise, **options))
         self.geometry = geometry
         self.fit = geometry.fit(data, noise, **options)
-        self.line_excess = self._check_lines()
-
-    def _check_lines(self, worst=1.3):
-        """Compare the scatter on bright lines with the noise, and warn."""
-        use = self.fit.used
-        pull = (self.image.flux.value - self.fit.model)[use] / np.sqrt(self.fit.variance[use])
-        # a line is where the sky changes by more than its noise from one pixel to the next
-        steep = np.abs(np.gradient(self.fit.model, axis=1)) > np.sqrt(self.fit.variance)
-        steep = steep[use]
-        if steep.sum() < 100:
-            return np.nan
-        excess = float(np.std(pull[steep]))
-        if excess > worst:
+        self.line_excess = self.fit.line_excess(data)
+        if self.line_excess > 1.3:
             warnings.warn(
-                f"On the flanks of sky lines the residuals scatter {excess:.2f} times as much as "
-                "the noise: the lines are not where the effective pixels say. The tilt may have "
-                "moved since the arcs, or the knots are too wide for the lines.",
+                f"On the flanks of sky lines the residuals scatter {self.line_excess:.2f} times as "
+                "much as the noise: the lines are not where the effective pixels say. The tilt may "
+                "have moved since the arcs (measure_sky_tilt corrects it), or the knots are too "
+                "wide for the lines.",
                 TiltWarning,
-                stacklevel=3,
+                stacklevel=2,
             )
-        return excess
 
     @property
     def effective_pixel(self):

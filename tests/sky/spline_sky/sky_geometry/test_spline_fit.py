@@ -30,3 +30,20 @@ def test_its_aperture_variance_is_scaled_to_its_own_noise(fit):
         louder.aperture_variance(aperture), 3 * fit.aperture_variance(aperture)
     )
     np.testing.assert_allclose(fit.variance[20, 10:90], 54.0, rtol=1e-6)
+
+
+def test_lines_that_are_not_where_they_should_be_are_noticed():
+    def lines(u):
+        return 50 + 3000 * np.exp(-0.5 * ((u - 50) / 1.5) ** 2)
+
+    data = np.random.default_rng(1).poisson(lines(X - 0.1 * Y)) * 1.0
+    sky = np.abs(Y - 20) > 5
+    # the quadratic along the slit takes up what is wrong by half a pixel, but not by 1.4
+    right, wrong = (SkyGeometry(X - tilt * Y, sky).fit(data, 4.0) for tilt in (0.1, 0.03))
+    # flanks of one line: about 3 pixels on each side in 29 rows
+    assert abs(right.line_excess(data) - 1) < 4 / np.sqrt(2 * 170)
+    assert wrong.line_excess(data) > 1.3
+
+
+def test_without_lines_nothing_is_said_about_them(fit):
+    assert np.isnan(fit.line_excess(np.full(X.shape, 50.0)))

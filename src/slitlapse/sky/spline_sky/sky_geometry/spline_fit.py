@@ -52,3 +52,18 @@ class SplineFit:
     def aperture_variance(self, weights):
         """Return `SkyGeometry.aperture_variance` for this exposure."""
         return self.geometry.aperture_variance(weights, self.variance)
+
+    def line_excess(self, data):
+        """
+        Return how far residuals on the flanks of sky lines scatter, in units of their noise.
+
+        About 1 where lines are where the effective pixels say; 1.3 and more where the tilt has
+        moved or the knots are too wide. NaN where fewer than 100 sky pixels lie on flanks.
+        """
+        noise = np.sqrt(self.variance[self.used])
+        # a flank is where the sky changes by more than its noise from one pixel to the next
+        steep = np.abs(np.gradient(self.model, axis=1))[self.used] > noise
+        if np.count_nonzero(steep) < 100:
+            return np.nan
+        pull = (np.asarray(data) - self.model)[self.used] / noise
+        return float(np.std(pull[steep]))
