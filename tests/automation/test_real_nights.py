@@ -1,5 +1,7 @@
 """Two real nights, from raw frames to spectra, beside what others have published of them."""
 
+from pathlib import Path
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -11,32 +13,20 @@ from slitlapse.wavelength import convert_medium
 
 pytestmark = pytest.mark.slow
 
-KAST = """
-data = {data!r}
-instrument = "kast_blue"
-output = "reduced"
-object = "{target}"
-
-[extraction]
-widths = [6.98]
-"""
-SPRAT = """
-data = {data!r}
-instrument = "sprat"
-output = "reduced"
-object = "LHS6328"
-
-[extraction]
-widths = [17]
-"""
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"  # the files that the docs show
 SPRAT_GAIN = 2.45  # electron per adu, header card EPERDN
 # box sums of the data set's README: 17 rows, median over columns 400 to 899, adu
 SPRAT_SUMS = {"A": [1228, 1247, 1214, 1244, 1213], "B": [181, 170, 189, 173, 210]}
 
 
-def reduce(folder, text, **words):
-    """Write the night file and reduce it."""
-    (folder / "night.toml").write_text(text.format(**words))
+def reduce(folder, example, data, *changes):
+    """Do as the docs say: put the night file beside a link to the frames, and reduce it."""
+    (folder / "raw").symlink_to(data)
+    text = (EXAMPLES / example).read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "night.toml").write_text(text)
     return reduce_night(read_night(folder / "night.toml"))
 
 
@@ -50,16 +40,15 @@ def lines_used(folder, star):
 def kast(real_data, tmp_path_factory):
     """Lick Kast blue, 2015-05-20: J1217+3905, one exposure of 20 minutes."""
     folder = tmp_path_factory.mktemp("kast")
-    data = str(real_data / "lick_kast_blue_2015")
-    return folder, reduce(folder, KAST, data=data, target="J1217p3905")
+    return folder, reduce(folder, "kast_blue_night.toml", real_data / "lick_kast_blue_2015")
 
 
 @pytest.fixture(scope="module")
 def feige66(real_data, tmp_path_factory):
     """The standard star of the same night."""
     folder = tmp_path_factory.mktemp("feige")
-    data = str(real_data / "lick_kast_blue_2015")
-    return folder, reduce(folder, KAST, data=data, target="Feige 66")
+    data = real_data / "lick_kast_blue_2015"
+    return folder, reduce(folder, "kast_blue_night.toml", data, ("J1217p3905", "Feige 66"))
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +68,7 @@ def published(real_data):
 def sprat(real_data, tmp_path_factory):
     """Liverpool Telescope SPRAT, 2018-08-10: LHS 6328 and a faint neighbour, five exposures."""
     folder = tmp_path_factory.mktemp("sprat")
-    return folder, reduce(folder, SPRAT, data=str(real_data / "lt_sprat_2018"))
+    return folder, reduce(folder, "sprat_night.toml", real_data / "lt_sprat_2018")
 
 
 @pytest.mark.parametrize("name", ["kast", "feige66"])
