@@ -6,7 +6,12 @@ import pytest
 from astropy.nddata import CCDData
 from specreduce.tracing import FlatTrace
 
-from slitlapse.trace import ProfileShift, ProfileTrace, measure_profile_shift, star_image
+from slitlapse.trace import (
+    ProfileShift,
+    ProfileTrace,
+    measure_profile_shift,
+    star_image,
+)
 
 SHAPE = (90, 1024)
 X = np.linspace(-1, 1, SHAPE[1])
@@ -119,6 +124,20 @@ def test_a_measured_trace_serves_every_exposure():
     errors = np.hypot(found[0].offset_uncertainty, found[1].offset_uncertainty)
     # against a smeared profile, so symmetric that differences stay right
     assert np.allclose(steps, np.diff(offsets), atol=4 * errors)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_star_behind_clouds_is_not_made_up(seed):
+    rng = np.random.default_rng(seed)
+    nothing = measure_profile_shift(exposure(0.0, 0, 1, rng), SHARED, read_noise=4)
+    assert not nothing.seen
+    assert np.isnan(nothing.offset)
+    assert np.isinf(nothing.offset_uncertainty)
+    assert nothing.significance < 10
+    faint = measure_profile_shift(exposure(30.0, 1, 1, rng), SHARED, read_noise=4)
+    assert faint.seen
+    assert faint.significance > 10
+    assert abs(faint.offset - 1) < 5 * faint.offset_uncertainty
 
 
 def test_what_cannot_be_measured_is_said():

@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter1d
 __all__ = ["ProfileShift", "measure_profile_shift"]
 
 MOST_ROUNDS = 20
+SEEN = 10.0  # sigma of all columns: below this, noise decides where a star seems to be
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class ProfileShift:
         ``width_factor`` and their uncertainties.
     read_noise : float or None
         Noise of an empty pixel that was used, electron.
+    significance : float or None
+        Light of the star in all columns over its noise.
 
     Examples
     --------
@@ -43,6 +46,12 @@ class ProfileShift:
     width_factor_uncertainty: float = 0.0
     rest: dict = field(default_factory=dict, repr=False, compare=False)
     read_noise: float | None = None
+    significance: float | None = None
+
+    @property
+    def seen(self):
+        """Whether the exposure shows the star well enough to say where it is."""
+        return bool(np.isfinite(self.offset))
 
     @property
     def table(self):
@@ -95,11 +104,15 @@ def measure_profile_shift(
     Returns
     -------
     ProfileShift
+        Not a number, with an endless uncertainty and ``seen`` false, where the star has less than
+        10 sigma in all columns together (clouds): noise would decide where it seems to be.
 
     Raises
     ------
     ValueError
-        Where nothing of the star can be seen.
+        Where no good pixel is left near the trace.
+    TypeError
+        Where ``trace`` has no profile.
     """
     if not hasattr(trace, "compare"):
         raise TypeError(
@@ -127,6 +140,8 @@ def measure_profile_shift(
             variance=None if variance is None else variance[:, chosen],
         )
         step, covariance = _solve(part)
+        if step is None:
+            return _not_seen(part)
         offset += float(np.clip(step[0], -width * factor, width * factor))
         factor *= float(np.exp(np.clip(step[1], -0.4, 0.4)))
         moved = max(abs(step[0]) / width, abs(step[1]))
@@ -135,10 +150,9 @@ def measure_profile_shift(
         if moved < 0.1:
             chosen = slice(None)  # near enough for a linear step on all columns
     else:
-        raise ValueError(
-            f"No offset within {max_offset:g} pixels and no width make this exposure look like its "
-            "trace. Check that it shows the star, or allow a larger max_offset."
-        )
+        return _not_seen(part)
+    if not _significance(part) > SEEN:
+        return _not_seen(part)
     errors = np.sqrt(np.diag(covariance))
     return ProfileShift(
         float(offset),
@@ -147,17 +161,28 @@ def measure_profile_shift(
         float(errors[1] * factor),
         _rest(part, x, step, n_bins),
         part["floor"],
+        _significance(part),
     )
 
 
+def _not_seen(part):
+    """Say that there is nothing to say: no number, and an endless uncertainty."""
+    numbers = np.nan, np.inf, np.nan, np.inf
+    return ProfileShift(*numbers, {}, part["floor"], _significance(part))
+
+
+def _significance(part):
+    """Give the light of all columns over its noise."""
+    known = part["solvable"] & (part["flux_variance"] > 0)
+    weight = known / np.where(known, part["flux_variance"], 1.0)
+    return float((weight * part["flux"]).sum() / max(np.sqrt(weight.sum()), 1e-300))
+
+
 def _solve(part):
-    """Add up all columns and solve for the common step."""
+    """Add up all columns and solve for the common step; ``None`` where there is nothing."""
     info, gradient = part["info"].sum(axis=0), part["gradient"].sum(axis=0)
     if not np.linalg.det(info) > 1e-9 * info[0, 0] * info[1, 1]:
-        raise ValueError(
-            "Nothing of the star can be seen near its trace: no pixel with signal is left. "
-            "Check the mask, or that this exposure shows the star at all."
-        )
+        return None, None
     covariance = np.linalg.inv(info)
     return covariance @ gradient, covariance
 
