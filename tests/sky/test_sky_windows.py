@@ -81,6 +81,15 @@ def test_windows_off_the_slit_are_refused():
         SkyWindows([[60, 80]]).mask((100, 10), 50)
 
 
+def test_a_window_off_the_slit_or_on_another_star_is_told():
+    windows = SkyWindows([[-30, -10], [60, 90]])
+    with pytest.warns(SkyWindowWarning, match=r"\[60, 90\] holds no sky at all"):
+        mask = windows.mask((100, 3), 50)
+    np.testing.assert_array_equal(mask, SkyWindows([[-30, -10]]).mask((100, 3), 50))
+    with pytest.warns(SkyWindowWarning, match=r"\[10, 20\] holds no sky at all"):
+        SkyWindows([[-30, -10], [10, 20]]).mask((100, 3), 50, [65])
+
+
 def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="neither offsets nor rows"):
         SkyWindows()

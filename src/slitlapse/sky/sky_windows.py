@@ -237,29 +237,33 @@ class SkyWindows:
         Warns
         -----
         SkyWindowWarning
-            If the windows overlap the star itself, or some columns are left without sky.
+            If windows overlap the star itself, one lies off the slit or on another star, or some
+        columns are left without sky.
         """
         n_y, n_x = shape
         y = np.arange(n_y)[:, np.newaxis]
         if self.offsets and trace is None:
             raise ValueError("These windows are offsets from a star: give its trace.")
-        sky = np.zeros(shape, dtype=bool)
-        for low, high in self.rows:
-            sky |= (y >= low) & (y <= high)
+        every = np.ones(n_x, dtype=bool)
+        pieces = [((low, high), (y >= low) & (y <= high) & every) for low, high in self.rows]
         if trace is not None:
             position = _positions(trace, n_x)
-            for low, high in self.offsets:
-                sky |= (y >= position + low) & (y <= position + high)
-            if width is not None:
-                own = np.abs(y - position) < clearance * width
-                if (sky & own).any():
-                    warnings.warn(
-                        f"The windows {self} reach closer than {clearance * width:.1f} pixels to "
-                        "the star itself; that part is left out. Move them outwards.",
-                        SkyWindowWarning,
-                        stacklevel=2,
-                    )
-                    sky &= ~own
+            pieces += [
+                ((low, high), (y >= position + low) & (y <= position + high))
+                for low, high in self.offsets
+            ]
+        sky = np.any([piece for _, piece in pieces], axis=0)
+        own = np.zeros(shape, dtype=bool)
+        if trace is not None and width is not None:
+            own = np.abs(y - position) < clearance * width
+        if (sky & own).any():
+            warnings.warn(
+                f"The windows {self} reach closer than {clearance * width:.1f} pixels to the star "
+                "itself; that part is left out. Move them outwards.",
+                SkyWindowWarning,
+                stacklevel=2,
+            )
+            sky &= ~own
         for i, other in enumerate(other_traces):
             reach = 12.0 if other_widths is None else clearance * other_widths[i]
             sky &= ~(np.abs(y - _positions(other, n_x, "other_traces")) < reach)
@@ -268,6 +272,14 @@ class SkyWindows:
         if bad is not None:
             sky &= ~np.asarray(bad, dtype=bool)
         _complain_if_empty(self, sky)
+        for (low, high), piece in pieces:
+            if not (piece & sky).any():
+                warnings.warn(
+                    f"The window [{low:g}, {high:g}] holds no sky at all: it lies off the slit or "
+                    "on stars. The other windows are used; move it or leave it away.",
+                    SkyWindowWarning,
+                    stacklevel=2,
+                )
         return sky
 
 
