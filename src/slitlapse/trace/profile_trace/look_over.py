@@ -28,7 +28,7 @@ def look_over(trace):
             f"The trace leaves the image in {outside.sum()} columns between {first} and {last}; "
             "it is masked there.",
             TraceWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
     used = np.asarray(trace.table["used"])
     if used.mean() < 0.5:
@@ -38,5 +38,5 @@ def look_over(trace):
             f"Only {used.sum()} of {used.size} bins could be used for the trace ({most}); "
             "look at trace.table.",
             TraceWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
