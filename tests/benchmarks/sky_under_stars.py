@@ -18,7 +18,7 @@ from astropy.nddata import CCDData, StdDevUncertainty
 from specreduce.background import Background
 from specreduce.tracing import ArrayTrace
 
-from slitlapse.sky import SkyGeometry, fit_columns, supersampled_median
+from slitlapse.sky import SkyGeometry, SkyWindows, fit_columns, supersampled_median
 from slitlapse.sky.simulate import sky_scene
 
 EXPOSURES = 4
@@ -108,8 +108,23 @@ def compare(brightest):
 
     def by_columns(degree):
         def fit(_, data):
-            found = fit_columns(data, sky, read, degree=degree)
-            return found.evaluate(rows), lambda weights: found.aperture_variance(weights, rows)
+            model, variance = np.full(data.shape, np.nan), {}
+            for star, position in enumerate(scene.traces):
+                windows = SkyWindows([[-46, -22], [22, 46]])
+                local = windows.mask(data.shape, position, np.delete(scene.traces, star, axis=0))
+                used = np.flatnonzero(local.any(axis=1))
+                part = slice(used[0], used[-1] + 1)
+                found = fit_columns(data[part], local[part], read, rows=rows[part], degree=degree)
+                variance[star] = found, part
+                near = np.abs(rows[:, np.newaxis] - position) < 60
+                model = np.where(near & np.isnan(model), found.evaluate(rows), model)
+
+            def variance_of(weights):
+                star = int(weights[int(np.rint(scene.traces[0, 0])), 0] == 0)
+                found, part = variance[star]
+                return found.aperture_variance(weights[part], rows[part])
+
+            return model, variance_of
 
         return fit
 
@@ -122,8 +137,8 @@ def compare(brightest):
     measure(scene, "splines x quadratic, knots 0.75", splines(), by_splines)
     measure(scene, "splines x quadratic, knots 1", splines(knot_spacing=1.0), by_splines)
     measure(scene, "one spectrum x illumination", one_spectrum, by_splines)
-    measure(scene, "columns, degree 2", lambda data: None, by_columns(2))
-    measure(scene, "columns, degree 1", lambda data: None, by_columns(1))
+    measure(scene, "columns beside each star, degree 2", lambda data: None, by_columns(2))
+    measure(scene, "columns beside each star, degree 1", lambda data: None, by_columns(1))
     measure(scene, "running median, 0.5 px", lambda data: None, by_median)
     measure(scene, "specreduce two-sided average", lambda data: None, upstream(scene))
 
