@@ -26,8 +26,8 @@ How do we know?
 ---------------
 `plot_pixel_scatter` compares the scatter of pixels over a series with the uncertainty we
 claim; `ReadNoise.plot` shows bias pixels under the Gaussian of the measured read noise,
-`Gain.plot` the photon transfer curve; `plot_bias_frames`, `plot_master` and `DarkCurrent.plot`
-show calibration frames. Tests go from electrons to adu and back.
+`Gain.plot` the photon transfer curve; `flip_biases`, `plot_bias_frames`, `plot_master` and
+`DarkCurrent.plot` show calibration frames. Tests go from electrons to adu and back.
 """
 
 import astropy.units as u
@@ -43,7 +43,7 @@ from .bad_pixels import (
 )
 from .combine import combine_frames
 from .dark import DarkCurrent
-from .explain import plot_bias_frames, plot_master, plot_pixel_scatter
+from .explain import flip_biases, plot_bias_frames, plot_master, plot_pixel_scatter
 from .gain import Gain, GainWarning, measure_gain
 from .orientation import to_raw_pixel, turn, turn_back
 from .process import overscan_statistics, process_amplifiers
@@ -65,6 +65,7 @@ __all__ = [
     "find_hot_pixels",
     "flag_raw",
     "flag_where",
+    "flip_biases",
     "measure_gain",
     "measure_read_noise",
     "overscan_statistics",
@@ -97,6 +98,7 @@ def to_electrons(
     overscan="auto",
     sigma_clip=5.0,
     uncertainty=True,
+    light=True,
 ):
     """
     Turn one raw frame into electrons: the visible chain.
@@ -114,8 +116,8 @@ def to_electrons(
         Of this frame, needed with ``dark``.
     saturation, linear, bad_sections
         See `flag_raw`: judged on the raw adu, before anything else.
-    overscan, sigma_clip, uncertainty
-        See `process_amplifiers`.
+    overscan, sigma_clip, uncertainty, light
+        See `process_amplifiers`; ``light=False`` for bias frames.
 
     Returns
     -------
@@ -130,13 +132,9 @@ def to_electrons(
     limits = {"saturation": saturation, "linear": linear, "bad_sections": bad_sections}
     single = hasattr(ccd, "data")
     raw = flag_raw(ccd, **limits) if single else [flag_raw(frame, **limits) for frame in ccd]
+    options = {"overscan": overscan, "sigma_clip": sigma_clip}
     frame = process_amplifiers(
-        raw,
-        amplifiers,
-        overscan=overscan,
-        sigma_clip=sigma_clip,
-        bias=bias,
-        uncertainty=uncertainty,
+        raw, amplifiers, **options, bias=bias, uncertainty=uncertainty, light=light
     )
     if bias is not None and bias.mask is not None:
         frame = flag_where(frame, bias.mask, "bad_calibration")

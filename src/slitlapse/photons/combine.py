@@ -14,7 +14,16 @@ BLOCK = 2**14  # pixels handled at a time, so that all frames' values fit the ca
 
 
 def combine_frames(
-    frames, *, method="mean", sigma=5.0, scale=None, unit=None, memory_limit=5e8, hdu=0
+    frames,
+    *,
+    method="mean",
+    sigma=5.0,
+    scale=None,
+    alike=None,
+    max_rejected=0.2,
+    unit=None,
+    memory_limit=5e8,
+    hdu=0,
 ):
     """
     Combine frames pixel by pixel, rejecting outliers.
@@ -32,6 +41,13 @@ def combine_frames(
     scale : callable, optional
         Frames are divided by ``scale(data)`` over the mean of it over all frames: for flats
         under a lamp that drifts, `numpy.nanmedian`.
+    alike : dict, optional
+        Header keywords that must agree, and by how much numbers may differ from the first
+        frame's: ``{"EXPTIME": 0, "CCDTEMP": 1.0, "LAMP": 0}``.
+    max_rejected : float or None
+        A frame that disagrees with the others (or is masked where they are not) in a larger
+        part of its pixels is of something else: another lamp, another exposure time, saturated.
+        `None`: do not ask.
     unit : unit, optional
         Of paths whose header has no BUNIT.
     memory_limit : float
@@ -49,7 +65,8 @@ def combine_frames(
     Raises
     ------
     ValueError
-        If there is no frame, or sizes, units or gains differ.
+        If there is no frame, if sizes, units, gains or ``alike`` keywords differ, or if one
+        frame is not like the others.
 
     Notes
     -----
@@ -67,16 +84,21 @@ def combine_frames(
     first = sources[0]
     for number, source in enumerate(sources):
         _check_alike(first, source, number)
+        _check_keywords(first, source, number, {} if alike is None else alike)
     scales = _scales(sources, scale)
     shape = first.shape
     data, error = np.empty(shape, np.float32), np.empty(shape, np.float32)
     count = np.empty(shape, np.int32)
     per_row = shape[1] * len(sources) * (4 + 4 * first.has_uncertainty)
     rows = max(1, min(shape[0], int(memory_limit / per_row)))
+    rejected = np.zeros(len(sources), np.int64)
     for start in range(0, shape[0], rows):
         part = slice(start, min(start + rows, shape[0]))
         stack, sigmas = _read_stack(sources, part, scales)
-        data[part], error[part], count[part] = _combine_stack(stack, sigmas, method, sigma)
+        data[part], error[part], count[part], lost = _combine_stack(stack, sigmas, method, sigma)
+        rejected += lost
+    if max_rejected is not None and len(sources) > 2:
+        _check_odd_one(rejected / data.size, max_rejected)
     mask = count == 0
     meta = first.meta
     meta["NCOMBINE"] = len(sources)
@@ -149,6 +171,31 @@ def _check_alike(first, source, number):
             )
 
 
+def _check_keywords(first, source, number, alike):
+    """Refuse frames whose header says that they are something else."""
+    for key, tolerance in alike.items():
+        for who, meta in (("the first frame", first.meta), (f"frame {number}", source.meta)):
+            if key not in meta:
+                raise ValueError(f"{key} should agree, but {who} has no such card.")
+        a, b = first.meta[key], source.meta[key]
+        numbers = all(isinstance(value, (int, float)) for value in (a, b))
+        if (abs(a - b) > tolerance) if numbers else (a != b):
+            raise ValueError(
+                f"Frame {number} has {key} = {b!r}, the first {a!r}: combine them separately."
+            )
+
+
+def _check_odd_one(rejected, limit):
+    """Refuse a set of frames one of which disagrees with the others."""
+    worst = int(np.argmax(rejected))
+    if rejected[worst] - np.median(rejected) > limit:
+        raise ValueError(
+            f"Frame {worst} disagrees with the others in {100 * rejected[worst]:.0f} % of its "
+            f"pixels (typical: {100 * np.median(rejected):.1f} %): is it of another lamp or "
+            "exposure time, or saturated? Leave it out, or scale the frames to one level."
+        )
+
+
 def _scales(sources, scale):
     """What to divide each frame by."""
     if scale is None:
@@ -181,20 +228,22 @@ def _read_stack(sources, part, scales):
 
 
 def _combine_stack(stack, sigmas, method, sigma):
-    """Centre, its error, and the number of values used, per pixel."""
+    """Centre, its error, the number of values used per pixel; values lost per frame."""
     n, shape = len(stack), stack.shape[1:]
     stack = stack.reshape(n, -1)
     sigmas = None if sigmas is None else sigmas.reshape(n, -1)
     noise_curve = None if sigmas is not None or n < 2 else _noise_curve(stack)
     value = np.empty(stack.shape[1], np.float32)
     error, count = np.empty_like(value), np.empty(value.shape, np.int32)
+    lost = np.zeros(n, np.int64)
     for start in range(0, len(value), BLOCK):
         part = slice(start, start + BLOCK)
         errors = None if sigmas is None else sigmas[:, part]
-        value[part], error[part], count[part] = _combine_block(
+        value[part], error[part], count[part], bad = _combine_block(
             stack[:, part], errors, noise_curve, method, sigma
         )
-    return value.reshape(shape), error.reshape(shape), count.reshape(shape)
+        lost += bad
+    return value.reshape(shape), error.reshape(shape), count.reshape(shape), lost
 
 
 def _combine_block(values, errors, noise_curve, method, sigma):
@@ -209,7 +258,8 @@ def _combine_block(values, errors, noise_curve, method, sigma):
         noise = np.zeros_like(centre)
     limit = np.inf if sigma is None or n < 3 else sigma * noise
     bad = ~(np.abs(values - centre) <= limit)  # NaN is bad, too
-    if bad.any():
+    lost = np.count_nonzero(bad, axis=1)
+    if lost.any():
         count = n - np.count_nonzero(bad, axis=0)
         values = np.where(bad, np.nan if method == "median" else np.float32(0), values)
         errors = None if errors is None else np.where(bad, np.float32(0), errors)
@@ -219,14 +269,14 @@ def _combine_block(values, errors, noise_curve, method, sigma):
     if method == "mean":
         value = values.sum(axis=0) / safe
     else:
-        value = _median(values) if bad.any() else centre
+        value = _median(values) if lost.any() else centre
     if errors is None:
         error = noise / np.sqrt(safe)
     else:
         error = np.where(count > 0, np.sqrt(np.einsum("ij,ij->j", errors, errors)) / safe, noise)
     if method == "median":
         error = error * median_factor(count)
-    return value, np.where(np.isfinite(error), error, 0), count
+    return value, np.where(np.isfinite(error), error, 0), count, lost
 
 
 def _median(values):

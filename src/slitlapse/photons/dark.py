@@ -90,17 +90,39 @@ class DarkCurrent:
         """Dark electrons after ``exposure_time``, shape (n_y, n_x)."""
         return (self.rate * u.Quantity(exposure_time, u.s)).to(u.electron)
 
-    def subtract_from(self, ccd, exposure_time):
+    def subtract_from(self, ccd, exposure_time, *, temperature=None, tolerance=1.0):
         """
         Subtract the dark electrons of ``exposure_time`` from a frame in electron.
 
         The frame's uncertainty, which holds the Poisson noise of the dark electrons already,
         gets the error of the dark current added. Hot pixels stay as they are: flag them.
 
+        Parameters
+        ----------
+        ccd : `~astropy.nddata.CCDData`, shape (n_y, n_x)
+        exposure_time : `~astropy.units.Quantity`
+        temperature : float, optional
+            Of the detector in this frame; it may differ from the darks' by ``tolerance`` (dark
+            current doubles every 6 degrees or so).
+        tolerance : float
+
         Returns
         -------
         `~astropy.nddata.CCDData`
+
+        Raises
+        ------
+        ~astropy.units.UnitTypeError
+            If the frame is not in electron.
+        ValueError
+            If shape or temperature differ.
         """
+        known = temperature is not None and self.temperature is not None
+        if known and abs(temperature - self.temperature) > tolerance:
+            raise ValueError(
+                f"The darks were taken at {self.temperature} degrees, this frame at "
+                f"{temperature}: use darks of the same temperature."
+            )
         if ccd.unit != u.electron:
             raise u.UnitTypeError(
                 f"The frame must be in electron, but is in {ccd.unit}: process it first."

@@ -2,7 +2,33 @@
 
 import numpy as np
 
-__all__ = ["plot_bias_frames", "plot_master", "plot_pixel_scatter"]
+from slitlapse.look import FlipBook
+
+__all__ = ["flip_biases", "plot_bias_frames", "plot_master", "plot_pixel_scatter"]
+
+
+def flip_biases(biases, titles=None):
+    """
+    Show bias frames in order, their median last.
+
+    Parameters
+    ----------
+    biases : sequence of `~astropy.nddata.CCDData`
+        Of one size and unit.
+    titles : sequence of str, optional
+        A line for each.
+
+    Returns
+    -------
+    `~slitlapse.look.FlipBook`
+        ``.save("biases.gif")`` writes the movie.
+    """
+    biases = list(biases)
+    images = [np.asarray(bias.data, float) for bias in biases]
+    titles = (
+        [f"bias {i + 1} of {len(biases)}" for i in range(len(biases))] if titles is None else titles
+    )
+    return FlipBook([*images, np.median(images, axis=0)], [*titles, f"median of {len(biases)}"])
 
 
 def plot_bias_frames(biases, read_noises=None, axes=None):
@@ -63,11 +89,12 @@ def plot_pixel_scatter(frames, ax=None, **kwargs):
         if frame.mask is not None:
             good &= ~frame.mask.ravel()
     ax.plot(predicted[good], scatter[good], **{"ls": "", "marker": ",", "alpha": 0.3, **kwargs})
-    order = np.argsort(predicted[good])
+    # in the order of their mean, which knows nothing of the scatter: no choice of the lucky ones
+    order = np.argsort(data.mean(axis=0).ravel()[good])
     groups = np.array_split(order, 20)
     x = [predicted[good][g].mean() for g in groups]
     y = [np.sqrt(np.mean(scatter[good][g] ** 2)) for g in groups]
-    ax.plot(x, y, "o", color="C1", label="pixels of similar uncertainty")
+    ax.plot(x, y, "o", color="C1", label="pixels of similar signal")
     ax.plot(x, x, color="k", label="as predicted")
     ax.set(
         xlabel="predicted uncertainty (electron)",

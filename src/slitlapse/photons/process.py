@@ -13,7 +13,7 @@ BLOCK = 64  # rows handled at a time, so that a block stays in the processor's c
 
 
 def process_amplifiers(
-    ccd, amplifiers, *, overscan="auto", sigma_clip=5.0, bias=None, uncertainty=True
+    ccd, amplifiers, *, overscan="auto", sigma_clip=5.0, bias=None, uncertainty=True, light=True
 ):
     """
     Subtract the overscan level, trim, and multiply by the gain, amplifier by amplifier.
@@ -35,6 +35,8 @@ def process_amplifiers(
     uncertainty : bool
         Whether to compute it: read noise, Poisson noise of the electrons (none where they
         are negative), error of the level and of the bias.
+    light : bool
+        `False` for a bias frame: what it holds is not photons and has no Poisson noise.
 
     Returns
     -------
@@ -54,9 +56,8 @@ def process_amplifiers(
     """
     amplifiers = _as_list(amplifiers)
     frames = _frames(ccd, amplifiers)
-    box = _bounding_box(amplifiers)
+    box = bounding_box(amplifiers)
     shape = tuple(s.stop - s.start for s in box)
-    _check_bias(bias, shape)
     data = np.empty(shape, np.float32)
     sigma = np.empty(shape, np.float32) if uncertainty else None
     mask = np.zeros(shape, bool) if _any_bad(frames) else None
@@ -66,8 +67,9 @@ def process_amplifiers(
     meta["TRIMX0"], meta["TRIMY0"] = box[1].start, box[0].start
     method = "none" if overscan is None else overscan if isinstance(overscan, str) else "model"
     meta["OVERSCAN"] = method if any(a.overscan is not None for a in amplifiers) else "none"
+    _check_bias(bias, shape, amplifiers, meta["OVERSCAN"])
     for number, (frame, amplifier) in enumerate(zip(frames, amplifiers, strict=True), start=1):
-        target = _target(amplifier, box)
+        target = target_of(amplifier, box)
         level = None
         if overscan is not None and amplifier.overscan is not None:
             level = amplifier.measure_level(
@@ -91,6 +93,7 @@ def process_amplifiers(
                 None if error is None else np.expand_dims(error, 1 - level.axis),
                 None if offset_sigma is None else offset_sigma[target],
                 sigma[target],
+                light=light,
                 may_be_nan=frame.data.dtype.kind == "f" or bias is not None,
             )
         _note(meta, number, amplifier, level, read_noise)
@@ -163,7 +166,7 @@ def subtract_and_scale(raw, level, gain, offset, out):
             part -= offset[rows]
 
 
-def noise_of(electrons, read_noise, level_error, bias_error, out, *, may_be_nan=True):
+def noise_of(electrons, read_noise, level_error, bias_error, out, *, light, may_be_nan):
     """Write the standard deviation of every pixel into ``out``: finite everywhere."""
     constant = np.float32(read_noise**2)
     if level_error is not None:
@@ -171,7 +174,10 @@ def noise_of(electrons, read_noise, level_error, bias_error, out, *, may_be_nan=
     for start in range(0, len(electrons), BLOCK):
         rows = slice(start, start + BLOCK)
         part = out[rows]
-        np.maximum(electrons[rows], np.float32(0), out=part)
+        if light:
+            np.maximum(electrons[rows], np.float32(0), out=part)
+        else:
+            part[:] = 0
         if may_be_nan:  # no photons there either
             np.nan_to_num(part, copy=False)
         part += constant if np.ndim(constant) == 0 or len(constant) == 1 else constant[rows]
@@ -205,7 +211,7 @@ def _frames(ccd, amplifiers):
     return frames
 
 
-def _bounding_box(amplifiers):
+def bounding_box(amplifiers):
     """Slices (y, x) around all output sections, which must fill it once."""
     ends = [[sorted(_ends(s)) for s in amplifier.output] for amplifier in amplifiers]
     low = [min(end[axis][0] for end in ends) for axis in (0, 1)]
@@ -234,7 +240,7 @@ def _ends(s):
     return s.start, s.stop
 
 
-def _target(amplifier, box):
+def target_of(amplifier, box):
     """Where an amplifier's data go in the trimmed frame, possibly backward."""
     target = []
     for s, edge in zip(amplifier.output, box, strict=True):
@@ -258,9 +264,23 @@ def _copy_meta(frame):
     return frame.meta.copy() if hasattr(frame.meta, "copy") else dict(frame.meta)
 
 
-def _check_bias(bias, shape):
+def _check_bias(bias, shape, amplifiers, overscan):
+    """Refuse a bias that was not made like the frame."""
     if bias is None:
         return
+    made = bias.meta.get("OVERSCAN", overscan)
+    if (made == "none") != (overscan == "none"):
+        raise ValueError(
+            f"The bias was made with overscan {made!r}, the frame is processed with {overscan!r}: "
+            "one still holds the level that the other has lost. Treat both alike."
+        )
+    for number, amplifier in enumerate(amplifiers, start=1):
+        gain = bias.meta.get(f"AMPGAI{number}", amplifier.gain.value)
+        if not np.isclose(gain, amplifier.gain.value):
+            raise ValueError(
+                f"The bias was made with a gain of {gain:.4g} for amplifier {amplifier.name!r}, "
+                f"the frame is processed with {amplifier.gain.value:.4g}: use the same."
+            )
     if bias.unit != u.electron:
         raise u.UnitTypeError(
             f"The bias must be in electron, but is in {bias.unit}: combine processed bias frames."

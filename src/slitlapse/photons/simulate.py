@@ -4,6 +4,8 @@ import astropy.units as u
 import numpy as np
 from astropy.nddata import CCDData
 
+from .process import bounding_box, target_of
+
 __all__ = ["simulate_bias", "simulate_dark", "simulate_flat", "to_raw"]
 
 ADU_MAX = 65535
@@ -22,6 +24,7 @@ def to_raw(
     shape=None,
     poisson=True,
     header=None,
+    separate=False,
 ):
     """
     Turn expected electrons into the raw frame that a detector would write.
@@ -33,7 +36,7 @@ def to_raw(
     Parameters
     ----------
     electrons : `~astropy.units.Quantity` or array, shape (n_y, n_x)
-        Expected electrons on the bounding box of all data sections (the trimmed frame).
+        Expected electrons on the bounding box of all output sections (the trimmed frame).
     amplifiers : sequence of `Amplifier`
         Their ``read_noise`` must be given.
     rng : `~numpy.random.Generator`
@@ -55,10 +58,12 @@ def to_raw(
         Whether to draw photon noise.
     header : dict or `~astropy.io.fits.Header`, optional
         Becomes the frame's ``meta``.
+    separate : bool
+        Whether each amplifier writes a frame (an HDU) of its own.
 
     Returns
     -------
-    `~astropy.nddata.CCDData`
+    `~astropy.nddata.CCDData` or list of them
         In adu, uint16, shape ``shape``. Pixels in no section hold the first amplifier's level.
 
     Raises
@@ -68,29 +73,33 @@ def to_raw(
     """
     electrons = _plain(electrons)
     amplifiers = list(amplifiers)
-    shape = _raw_shape(amplifiers) if shape is None else shape
-    low = [min(_start(a.data[axis]) for a in amplifiers) for axis in (0, 1)]
-    high = [max(a.data[axis].stop for a in amplifiers) for axis in (0, 1)]
-    box = slice(low[0], high[0]), slice(low[1], high[1])
-    if electrons.shape != (high[0] - low[0], high[1] - low[1]):
+    box = bounding_box(amplifiers)
+    expected_shape = tuple(s.stop - s.start for s in box)
+    if electrons.shape != expected_shape:
         raise ValueError(
             f"The image has {electrons.shape} pixels (y, x), but the amplifiers' data sections "
-            f"span {(high[0] - low[0], high[1] - low[1])}: give one electron image for all."
+            f"span {expected_shape}: give one electron image for all."
         )
-    expected = electrons if dark is None else electrons + _plain(dark)
-    light = np.zeros(shape)
-    light[box] = rng.poisson(np.maximum(expected, 0)) if poisson else expected
+    light = electrons if dark is None else electrons + _plain(dark)
+    light = rng.poisson(np.maximum(light, 0)).astype(float) if poisson else light
     if bias_pattern is not None:
-        light[box] += _plain(bias_pattern)
+        light = light + _plain(bias_pattern)
     levels = np.broadcast_to(bias_level, len(amplifiers))
     drifts = drift if isinstance(drift, (list, tuple)) else [drift] * len(amplifiers)
-    raw = np.full(shape, float(levels[0])) + rng.normal(
-        0, _read_noise(amplifiers[0]) / amplifiers[0].gain.value, shape
-    )
-    for amplifier, level, along in zip(amplifiers, levels, drifts, strict=True):
-        _read_out(raw, light, amplifier, level, along, rng)
-    raw = np.clip(np.rint(raw), 0, min(saturation, ADU_MAX)).astype(np.uint16)
-    return CCDData(raw, unit=u.adu, meta={} if header is None else header)
+    groups = [[i] for i in range(len(amplifiers))] if separate else [range(len(amplifiers))]
+    frames = []
+    for group in groups:
+        members = [amplifiers[i] for i in group]
+        size = _raw_shape(members) if shape is None else shape
+        noise = _read_noise(members[0]) / members[0].gain.value
+        raw = levels[group[0]] + rng.normal(0, noise, size)
+        for i in group:
+            amplifier = amplifiers[i]
+            here = light[target_of(amplifier, box)]
+            _read_out(raw, here, amplifier, levels[i], drifts[i], rng)
+        raw = np.clip(np.rint(raw), 0, min(saturation, ADU_MAX)).astype(np.uint16)
+        frames.append(CCDData(raw, unit=u.adu, meta={} if header is None else header.copy()))
+    return frames if separate else frames[0]
 
 
 def simulate_bias(amplifiers, *, rng, **kwargs):
@@ -134,32 +143,25 @@ def simulate_flat(lamp, amplifiers, *, sensitivity=None, rng, **kwargs):
 
 def _read_out(raw, light, amplifier, level, drift, rng):
     """Write one amplifier's sections into the raw frame."""
-    sections = [amplifier.data]
+    noise, gain = _read_noise(amplifier), amplifier.gain.value
+    sections = [(amplifier.overscan, 0.0), (amplifier.data, light)]  # unlit rows may be inside
     by_column = False
     if amplifier.overscan is not None:
-        sections.append(amplifier.overscan)
-        beside = all(
-            o.start <= d.start and o.stop >= d.stop
-            for o, d in zip(amplifier.overscan[:1], amplifier.data[:1], strict=True)
-        )
-        by_column = not beside
-    noise = _read_noise(amplifier)
-    gain = amplifier.gain.value
-    for section in sections:
-        part = light[section] + rng.normal(0, noise, light[section].shape)
-        here = level + part / gain
+        over, data = amplifier.overscan[0], amplifier.data[0]
+        by_column = not (over.start <= data.start and over.stop >= data.stop)
+    for section, electrons in sections:
+        if section is None:
+            continue
+        size = tuple(s.stop - s.start for s in section)
+        here = level + (electrons + rng.normal(0, noise, size)) / gain
         if drift is not None:
-            drift = np.asarray(drift, float)
-            here += drift[None, section[1]] if by_column else drift[section[0], None]
+            along = np.asarray(drift, float)
+            here += along[None, section[1]] if by_column else along[section[0], None]
         raw[section] = here
 
 
 def _plain(image):
     return image.to_value(u.electron) if isinstance(image, u.Quantity) else np.asarray(image, float)
-
-
-def _start(s):
-    return 0 if s.start is None else s.start
 
 
 def _read_noise(amplifier):
@@ -176,7 +178,4 @@ def _raw_shape(amplifiers):
 
 
 def _trimmed_shape(amplifiers):
-    return tuple(
-        max(a.data[axis].stop for a in amplifiers) - min(_start(a.data[axis]) for a in amplifiers)
-        for axis in (0, 1)
-    )
+    return tuple(s.stop - s.start for s in bounding_box(list(amplifiers)))
