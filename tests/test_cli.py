@@ -197,6 +197,36 @@ def test_the_demo_needs_enough_exposures_for_a_transit(fails, tmp_path):
     fails(["demo", tmp_path / "demo", "--exposures", "2"], "5 exposures", "2")
 
 
+@pytest.mark.parametrize(
+    ("order", "words"),
+    [
+        (["simulate", "x", "--exposures", "0"], "--exposures: must be 1 or more, but is 0"),
+        (["simulate", "x", "--exposures", "few"], "--exposures: invalid whole number value: 'few'"),
+        (["reduce", "night.toml", "--jobs", "-2"], "--jobs: must be 1 or more, but is -2"),
+        (["log", ".", "--write", "no/log.ecsv"], "--write: there is no folder no"),
+        (["init", ".", "--instrument", "toy", "--output", "."], "--output: . is a folder"),
+        (["init", "."], "--instrument"),
+    ],
+)
+def test_an_option_that_cannot_be_meant_is_named(capsys, order, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(order)
+    assert stop.value.code == 2
+    assert words in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_instrument_is_answered_with_the_known_ones(fails, tmp_path):
+    for order in (["instruments"], ["log", tmp_path, "--instrument"]):
+        fails([*order, "hubble"], "hubble", "kast_blue", "sprat")
+
+
+def test_an_instrument_whose_sections_stand_in_headers_cannot_be_simulated(fails, tmp_path):
+    fails(["simulate", tmp_path / "x", "--instrument", "gmos_n"], "GMOS-N", "DATASEC", "toy")
+    assert not (tmp_path / "x").exists()
+
+
 # ---------------------------------------------------------------- folders and files
 
 

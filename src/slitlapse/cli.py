@@ -54,6 +54,27 @@ def main(arguments=None):
     return 0
 
 
+def _whole(text):
+    """Read a number of things: 1 or more."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, but is {number}")
+    return number
+
+
+_whole.__name__ = "whole number"  # argparse says "invalid whole number value" of other text
+
+
+def _file_to_write(text):
+    """Read the name of a file whose folder exists."""
+    path = Path(text)
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {path.parent}: make it first")
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} is a folder: name a file")
+    return path
+
+
 def _say(message):
     """Say one sentence, on one line, where errors go."""
     print(f"slitlapse: {' '.join(str(message).split())}", file=sys.stderr)
@@ -93,29 +114,33 @@ def build_parser():
 
     demo = add("demo", run_demo, "simulate a small night with a transit and reduce it")
     demo.add_argument("folder", nargs="?", type=Path, default=Path("slitlapse-demo"))
-    demo.add_argument("--exposures", type=int, default=40, help="how many (default 40)")
+    demo.add_argument("--exposures", type=_whole, default=40, help="how many (default 40)")
     demo.add_argument("--seed", type=int, default=1, help="of the random numbers (default 1)")
 
     simulate = add("simulate", run_simulate, "write the raw frames of a simulated night")
     simulate.add_argument("folder", type=Path)
     simulate.add_argument("--instrument", default="toy", help="name or file (default toy)")
-    simulate.add_argument("--exposures", type=int, default=40, help="how many (default 40)")
+    simulate.add_argument("--exposures", type=_whole, default=40, help="how many (default 40)")
     simulate.add_argument("--seed", type=int, default=1, help="of the random numbers (default 1)")
 
     log = add("log", run_log, "list the frames of a folder, as an instrument describes them")
     log.add_argument("folder", type=Path)
     log.add_argument("--instrument", default=None, help="name or file of the instrument")
-    log.add_argument("--write", type=Path, default=None, metavar="FILE", help="write as ECSV")
+    log.add_argument(
+        "--write", type=_file_to_write, default=None, metavar="FILE", help="write as ECSV"
+    )
 
     init = add("init", run_init, "write a commented night.toml filled from what a folder holds")
     init.add_argument("folder", type=Path)
     init.add_argument("--instrument", required=True, help="name or file of the instrument")
-    init.add_argument("--output", type=Path, default=Path("night.toml"), help="file to write")
+    init.add_argument(
+        "--output", type=_file_to_write, default=Path("night.toml"), help="file to write"
+    )
     init.add_argument("--force", action="store_true", help="replace an existing file")
 
     reduce = add("reduce", run_reduce, "reduce a night: raw frames to time-series spectra")
     reduce.add_argument("night", type=Path, help="the night.toml")
-    reduce.add_argument("--jobs", type=int, default=1, help="processes to work with (default 1)")
+    reduce.add_argument("--jobs", type=_whole, default=1, help="processes to work with (default 1)")
 
     instruments = add("instruments", run_instruments, "list the built-in instruments")
     instruments.add_argument("name", nargs="?", help="show the file of this one")

@@ -192,7 +192,8 @@ class _Detector:
             amplifiers = instrument.amplifiers_for({})
         except ValueError as error:
             raise NightError(
-                f"{instrument.name} cannot be simulated from its file alone: {error}"
+                f"a night of {instrument.name} cannot be simulated, because its sections or gains "
+                f"stand in headers only; take another instrument, such as toy: {error}"
             ) from error
         amplifiers = [
             a if a.read_noise is not None else a.with_noise(read_noise=READ_NOISE * u.electron)
@@ -300,13 +301,9 @@ def _night_text(night):
     source = night.instrument.source
     built_in = source is None or source.parent.name == "data"
     name = source.stem if source is not None and built_in else str(source)
-    stars = "\n".join(
-        f"{star.name} = {star.row + star.bend(0.5):.1f}" for star in night.stars
-    )
+    stars = "\n".join(f"{star.name} = {star.row + star.bend(0.5):.1f}" for star in night.stars)
     return (
         "# a simulated night: the truth behind it is known\n"
         f'data = "raw"\ninstrument = "{name}"\noutput = "reduced"\n\n'
         f"[stars]          # pixel along the slit, at the middle of the spectrum\n{stars}\n"
     )
-
-
