@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from slitlapse.trace.profile_trace.follow_star import StarNotFoundError, follow_star
+from slitlapse.trace.profile_trace.follow_star import (
+    StarNotFoundError,
+    _median_of_five,
+    follow_star,
+)
 from slitlapse.trace.simulate import star_image
 
 
@@ -21,3 +25,17 @@ def test_an_empty_frame_has_nothing_to_follow():
     empty = np.random.default_rng(1).normal(0, 3, (100, 500))
     with pytest.raises(StarNotFoundError):
         follow_star(empty, np.ones(empty.shape, bool), 50.0, 15.0)
+
+
+def test_the_median_of_five_is_the_median():
+    values = np.random.default_rng(2).normal(size=(5, 1000))
+    assert np.array_equal(_median_of_five(*values), np.median(values, axis=0))
+
+
+def test_a_brighter_neighbour_does_not_catch_the_walk():
+    x = np.linspace(-1, 1, 1600)
+    image = 50 + star_image((120, 1600), 60 + 5 * x, 2.0, 200.0)
+    image += star_image((120, 1600), 78 + 5 * x, 2.0, 5000.0)
+    image = np.random.default_rng(3).poisson(image) * 1.0
+    at, offset, _ = follow_star(image, np.ones(image.shape, bool), 60.0, 15.0)
+    assert abs(60 + offset - np.interp(at, np.arange(1600), 60 + 5 * x)).max() < 1

@@ -84,13 +84,21 @@ def _significance(data, good, n_bins):
         count = np.add.reduceat(good.astype(np.int32), edges, axis=1)
         typical = np.median(cuts[count > 0] / count[count > 0]) if count.any() else 0.0
         cuts = np.where(count > 0, cuts / np.maximum(count, 1), typical)
-    cuts = np.sort(cuts.reshape(n_y, n_bins, 5), axis=2)[:, :, 2]  # a hit reaches one of five
+    cuts = _median_of_five(*np.moveaxis(cuts.reshape(n_y, n_bins, 5), 2, 0))  # hits reach one
     cuts = gaussian_filter1d(cuts, 1.5, axis=0)
     # noise from differences of rows that share nothing: a star reaches few of them
     steps = cuts[5:] - cuts[:-5] if n_y > 10 else cuts
     steps = np.abs(steps - np.median(steps, axis=0))
-    noise = np.sort(steps, axis=0)[int(0.3 * len(steps))] / (0.385 * np.sqrt(2))
+    k = int(0.3 * len(steps))
+    noise = np.partition(steps, k, axis=0)[k] / (0.385 * np.sqrt(2))
     return cuts / np.maximum(noise, 1e-9 * np.abs(cuts).max() + 1e-30)
+
+
+def _median_of_five(a, b, c, d, e):
+    """Give the median of five arrays by comparisons, faster than sorting."""
+    low = np.maximum(np.minimum(a, b), np.minimum(c, d))
+    high = np.minimum(np.maximum(a, b), np.maximum(c, d))
+    return np.maximum(np.minimum(low, high), np.minimum(np.maximum(low, high), e))
 
 
 def _start(snr, x, x0, reach):
