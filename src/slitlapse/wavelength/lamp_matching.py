@@ -13,7 +13,7 @@ N_BRIGHT, N_LINES = 80, 150  # lines of each arc in the first and in the last co
 HOLLOW_CATHODE = {"Fe", "Cu", "Th"}  # their discharge ionises the gas they are filled with
 BRIGHTNESS_SCATTER = 1.2  # natural log of a line's flux over its listed strength, within one ion
 ION_SCATTER = 1.5  # the same, from ion to ion
-BLEND_SHARE = 0.7  # of a blend's spread that its centre may be off by, lamps being different
+BLEND_SHARE = 1.0  # natural log by which members' brightness may differ from the listed
 ANY_BRIGHTNESS = 0.03  # floor: some lines are as bright as nobody expects
 
 
@@ -33,7 +33,7 @@ class ListedLines(NamedTuple):
     """A lamp's lines at the resolution of the spectrograph, as plain arrays."""
 
     wavelength: np.ndarray  # of the peak of each blend, angstrom
-    spread: np.ndarray  # of a blend's members about it, angstrom; zero for a single line
+    spread: np.ndarray  # how far it moves where a member is brighter by e; zero for one line
     strength: np.ndarray  # of all members, on the scale of the brightest one's ion
     flux: np.ndarray  # expected: the strength times a factor per ion, learned from matches
     ion: np.ndarray  # of the brightest member
@@ -263,8 +263,8 @@ def _as_seen(arc, coefficients, resolution, blend):
     total = np.add.reduceat(strength, new) if len(wave) else wave
     mean = np.add.reduceat(strength * (peak if blend else wave), new) / total if len(wave) else wave
     group = np.repeat(np.arange(len(new)), np.diff(np.append(new, len(wave))))
-    square = strength * (wave - mean[group]) ** 2
-    spread = np.sqrt(np.add.reduceat(square, new) / total) if len(wave) else wave
+    pull = (strength * (wave - mean[group])) ** 2  # how far each member's brightness moves it
+    spread = np.sqrt(np.add.reduceat(pull, new)) / total if len(wave) else wave
     best = np.lexsort((strength, group))[np.append(new[1:], len(wave)) - 1] if len(wave) else []
     known, seen = np.log(total), np.log(arc.flux)
     n = max(min(len(seen), len(known)) // 2, 3)  # to begin with, the brightest are the strongest

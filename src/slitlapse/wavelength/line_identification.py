@@ -10,7 +10,7 @@ from numpy.polynomial import legendre
 __all__ = ["LineIdentification", "identify_lines"]
 
 MAX_DEGREE = 6
-BLEND_SHARE = 0.7  # of a listed blend's spread that its centre may be off by, lamps differing
+BLEND_SHARE = 1.2  # natural log by which members of a blend may be brighter than listed
 BRIGHTNESS_SCATTER = 1.2  # natural log of flux over expected flux
 UNCERTAIN = 3.0  # lines this many times less certain than the middle one are not used
 
@@ -48,7 +48,8 @@ def identify_lines(arcs, coefficients, n_pixels, *, fwhm, degree=None, tolerance
     ----------
     arcs : list of (lines, wavelengths, spreads, fluxes, ions)
         Per arc: the table of ``find_lines``, and the lamp's lines as this spectrograph sees them:
-        wavelength of each blend, spread of its members (both angstrom), expected flux, ion.
+        wavelength of each blend, how far that moves where a member is brighter by a factor e
+        (both angstrom), expected flux, ion.
     coefficients : array
         Legendre coefficients of the relation so far (angstrom; detector mapped to -1 ... +1).
     n_pixels : int

@@ -1,0 +1,79 @@
+"""How many of 200 invented spectrographs are solved, how well, and is any wrong one believed?
+
+    python tests/benchmarks/bench_wavelength.py [range | dispersion | names] [n]
+
+Prints every spectrograph that was refused, wrong, or known to worse than 0.05 pixel, then a
+summary. ``range`` gives a centre and a dispersion wrong by up to 10 %, ``dispersion`` that alone,
+``names`` nothing but the lamps' names. Right means better than half a line width where lines reach.
+"""
+
+import collections
+import sys
+import time
+
+import numpy as np
+
+from slitlapse.wavelength import WavelengthError, match_lamps
+from slitlapse.wavelength.simulate import simulate_spectrograph
+
+
+def known(how, one, rng):
+    """What the solver is told."""
+    if how == "range":
+        return {"wavelength_range": one.rough_range(rng)}
+    if how == "dispersion":
+        middle = abs(one.solution.dispersion(0.5 * one.solution.n_pixels).value)
+        return {"dispersion": middle * rng.uniform(0.9, 1.1)}
+    return {}
+
+
+def error_in_pixels(found, truth):
+    """Error where lines reach: root mean square in pixels and in reported sigmas."""
+    used = found.lines["pixel"][found.lines["used"]].value
+    x = np.linspace(used.min(), used.max(), 400)
+    error = found.pixel_to_wavelength(x) - truth.pixel_to_wavelength(x)
+    pixels = (error / truth.dispersion(x)).value
+    pulls = (error / found.uncertainty(x)).value
+    return np.sqrt(np.mean(pixels**2)), np.sqrt(np.mean(pulls**2))
+
+
+def main(how="range", n=200):
+    """Solve them all and print what came out."""
+    outcome, seconds, errors = collections.Counter(), [], []
+    for seed in range(n):
+        rng = np.random.default_rng(seed)
+        one = simulate_spectrograph(rng)
+        truth = one.solution
+        name = (
+            f"{seed}: {'+'.join(arc[0] for arc in one.arcs)}, {truth.n_pixels} pixels, "
+            f"{truth.dispersion(truth.n_pixels / 2).value:.2f} angstrom/pixel"
+        )
+        options = known(how, one, rng)
+        start = time.process_time()
+        try:
+            found = match_lamps(one.arcs, **options)
+        except WavelengthError as error:
+            seconds.append(time.process_time() - start)
+            outcome["refused"] += 1
+            print(f"{name}: refused. {error}", flush=True)
+            continue
+        seconds.append(time.process_time() - start)
+        rms, pull = error_in_pixels(found, truth)
+        right = rms < 0.5 * one.fwhm
+        outcome["right" if right else "WRONG"] += 1
+        errors.append((rms, pull))
+        if rms > 0.05:
+            print(f"{name}: {rms:.3f} pixel, {pull:.1f} sigma. {found.verdict}", flush=True)
+    rms, pull = np.array(errors).T
+    print(f"{how}: {dict(outcome)} of {n}")
+    print(f"error, pixel: median {np.median(rms):.4f}, 90 % {np.quantile(rms, 0.9):.4f}, "
+          f"95 % {np.quantile(rms, 0.95):.4f}, worst {rms.max():.4f}; "
+          f"{np.mean(rms <= 0.03):.0%} within 0.03")  # fmt: skip
+    print(
+        f"error over reported sigma: {np.sqrt(np.mean(pull**2)):.2f}, median {np.median(pull):.2f}"
+    )
+    print(f"processor seconds: median {np.median(seconds):.2f}, worst {max(seconds):.2f}")
+
+
+if __name__ == "__main__":
+    main(*(sys.argv[1:2] or ["range"]), *(int(arg) for arg in sys.argv[2:3]))
