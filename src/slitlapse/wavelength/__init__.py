@@ -238,7 +238,7 @@ def _first_guesses(
                     (arc.pixel[of], np.full(of.sum(), weight), arc.wavelength, arc.strength**power)
                 )
     directions = {None: (1, -1), True: (1,), False: (-1,)}[increasing]
-    kwargs = {"directions": directions, "n_guesses": 80, "n_bins": 400}
+    kwargs = {"directions": directions, "n_guesses": 100, "n_bins": 512}
     prior, start = WIDEST, 8.0
     if dispersion is not None:
         value = abs(u.Quantity(dispersion, u.AA / u.pix).value)

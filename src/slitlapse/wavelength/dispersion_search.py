@@ -109,14 +109,15 @@ def search_dispersion(
         low = everything.min() - reach if centre[0] is None else centre[0] - reach * 1.3
         high = everything.max() + reach if centre[1] is None else centre[1] + reach * 1.3
         n_list = int(np.ceil((high - low) / bin_width)) + 1
-        length = next_fast_len(n_list + window, real=True)
+        # few different lengths, so that the observed side is seldom transformed anew
+        rounded = 2 ** (np.ceil(4 * np.log2(n_list + window)) / 4)
+        length = next_fast_len(int(np.ceil(rounded)), real=True)
         if length not in cache:
             cache[length] = _observed(arcs, half, size, bends, directions, window, length)
         fields = [_field(arc, low, bin_width, n_list, window, detection) for arc in arcs]
-        total = sum(
-            rfft(field, length) * np.conj(seen)
-            for field, seen in zip(fields, cache[length], strict=True)
-        )
+        total = np.zeros(cache[length][0].shape, np.complex64)
+        for field, seen in zip(fields, cache[length], strict=True):
+            total += rfft(field, length) * seen
         score = irfft(total, length, axis=-1)[..., : max(n_list - window + 1, 1)]
         score += prior[:, None]
         middle = low + (np.arange(score.shape[-1]) + half / size) * bin_width
@@ -129,7 +130,7 @@ def search_dispersion(
 
 
 def _observed(arcs, half, size, bends, directions, window, length):
-    """Transforms of the observed positions, per arc: shape (direction, bend, frequency)."""
+    """Conjugate transforms of what was seen, per arc: shape (direction, bend, frequency)."""
     seen = []
     for pixels, weights, *_ in arcs:
         v = np.asarray(pixels) / half - 1
@@ -143,7 +144,7 @@ def _observed(arcs, half, size, bends, directions, window, length):
             row = np.broadcast_to(np.arange(len(bends))[:, None], below.shape)
             np.add.at(grid[d], (row, below), weights * (1 - part))
             np.add.at(grid[d], (row, below + 1), weights * part)
-        seen.append(rfft(grid, axis=-1))
+        seen.append(np.conj(rfft(grid, axis=-1)))
     return seen
 
 
