@@ -17,16 +17,20 @@ Forward
 -------
 `lamp_line_list`, `sky_line_list`, `read_line_list` (what lamps and sky shine at), `find_lines`
 (where lines are), `search_dispersion`, `match_guesses`, `identify_lines` and the four in one call,
-`match_lamps`; `WavelengthSolution` (the answer).
+`match_lamps`; `WavelengthSolution` (the answer; `to_fits_wcs`, `to_gwcs`, `to_specreduce` tell it
+to other software); `LineTilt` (each star its own solution); `measure_shift` (each exposure its own
+shift, with its uncertainty) and `measure_zero_point` (lines of the sky or the air as a check).
 
 Backward
 --------
-`simulate.arc_spectrum` draws the arc that a solution and a line list predict.
+`simulate.arc_spectrum` and `simulate.arc_image` draw the arc that a solution, a line list and a
+tilt predict; `simulate.simulate_spectrograph` invents whole instruments.
 
 How do we know?
 ---------------
-Simulated spectrographs with known truth are solved from the lamps' names; a wrong lamp is refused;
-the residuals, by lamp and with their uncertainties, are drawn by `explain`.
+Invented spectrographs with known truth are solved from the lamps' names; real arcs of nine
+instruments agree with published line tables; a wrong lamp is refused; shifts reach the Cramer-Rao
+bound with honest uncertainties; residuals, by lamp and with error bars, are drawn by `explain`.
 """
 
 import astropy.units as u
