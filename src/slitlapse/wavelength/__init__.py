@@ -33,6 +33,8 @@ instruments agree with published line tables; a wrong lamp is refused; shifts re
 bound with honest uncertainties; residuals, by lamp and with error bars, are drawn by `explain`.
 """
 
+from dataclasses import replace
+
 import astropy.units as u
 import numpy as np
 
@@ -166,6 +168,8 @@ def match_lamps(
         observed, n_pixels, wavelength_range, dispersion, guess, pairs, increasing, medium
     )
     match = match_guesses(observed, guesses, n_pixels, prior=prior, fwhm=width, start_sigma=start)
+    if wavelength_range is None and guess is None and pairs is None:
+        match = _look_closer(match, observed, n_pixels, prior, width, medium)
     named = [
         (table, seen.wavelength, seen.spread, seen.flux, seen.ion)
         for table, seen in zip(tables, match.listed, strict=True)
@@ -274,6 +278,16 @@ def _from_knowledge(guess, pairs, half, n_pixels, medium):
     a = np.polynomial.polynomial.polyfit(v, wave, 2)
     moves = np.arange(-40, 41, 4) * abs(a[1]) / half
     return a + np.outer(moves, [1, 0, 0]), (20 * abs(a[1]) / half, 0.02 * abs(a[1])), 4.0
+
+
+def _look_closer(match, observed, n_pixels, prior, width, medium):
+    """Search again, finer, around what a blind search found: its ends may have settled wrongly."""
+    ends = np.polynomial.legendre.legval(np.array([-1.0, 1.0]), match.coefficients)
+    rising = bool(ends[1] > ends[0])
+    guesses, _, start = _first_guesses(observed, n_pixels, ends, None, None, None, rising, medium)
+    closer = match_guesses(observed, guesses, n_pixels, prior=prior, fwhm=width, start_sigma=start)
+    best = max(match, closer, key=lambda one: one.evidence)
+    return replace(best, rival=max(match.rival, min(closer.rival, best.evidence)))
 
 
 def _verdict(match, found, width, lists):
