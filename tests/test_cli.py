@@ -370,6 +370,28 @@ def test_a_star_where_there_is_none_is_named(fails, folder):
     fails(["reduce", folder / "night.toml"], "night.toml", "target", "15")
 
 
+def test_two_names_for_one_star_are_refused(fails, folder):
+    edit(folder / "night.toml", "comparison =", "comparison = 45 #")
+    fails(["reduce", folder / "night.toml"], "night.toml", "comparison and target are both", "45")
+
+
+def test_sky_windows_without_sky_are_named(fails, folder):
+    with open(folder / "night.toml", "a") as file:
+        file.write("\n[sky]\nwindows = [[900, 1000]]\n")
+    fails(["reduce", folder / "night.toml"], "night.toml", "[sky]", "900", "no pixel of sky")
+
+
+def test_science_frames_without_a_time_name_instrument_file_and_section(fails, folder):
+    own_instrument(folder, ('time = "DATE-OBS"', 'time = "DATUM"'))
+    fails(["reduce", folder / "night.toml"], "mine.toml", SCIENCE, "[header]")
+
+
+def test_a_frame_without_one_good_pixel_is_named_with_what_to_do(fails, folder):
+    data = fits.getdata(folder / "raw" / SCIENCE)
+    write_frame(folder / "raw" / SCIENCE, np.full(data.shape, np.nan, np.float32))
+    fails(["reduce", folder / "night.toml"], SCIENCE, "no good pixel", "take this frame out of")
+
+
 def test_a_file_name_pattern_that_fits_no_exposure_is_named(fails, folder):
     edit(folder / "night.toml", "target =", 'target = { "nod*" = 40.0 } #')
     fails(["reduce", folder / "night.toml"], "night.toml", "target", "nod*", SCIENCE)
@@ -416,6 +438,7 @@ def damaged(pristine, tmp_path_factory):
     (raw / "empty.fits").write_bytes(b"")
     write_frame(raw / "window.fits", data[:80])
     write_frame(raw / "binned.fits", data[::2, ::2])
+    write_frame(raw / "timeless.fits", data, **{"DATE-OBS": ""})
     broken = data.astype(np.float32)
     broken[38:52, 100:110] = np.nan  # where the target is
     broken[36:40, 200:400] = np.nan  # the edge of its aperture
@@ -450,6 +473,11 @@ def test_a_file_that_is_no_whole_frame_is_named_and_skipped(damaged, name):
 )
 def test_a_frame_of_another_shape_is_named_and_left_out(damaged, name, size):
     assert f"{name} (science) is left out: it has {size} pixels" in damaged.said
+
+
+@pytest.mark.slow
+def test_a_science_frame_without_a_time_is_named_and_left_out(damaged):
+    assert "timeless.fits (science) is left out: no header card tells its time" in damaged.said
 
 
 @pytest.mark.slow

@@ -51,6 +51,7 @@ def test_the_log_line_leaves_out_what_is_unknown(log):
     log["time"][2] = np.ma.masked
     log["airmass"][2] = np.nan
     assert log_line(log[2]) == "x2.fits  science  star  600 s"
+    assert log_line(log[0]) == "x0.fits  bias  2024-03-10T23:30:00  0 s"  # its time is known
 
 
 def test_the_night_shows_airmass_by_object_and_exposures_by_kind(log):

@@ -80,7 +80,8 @@ def make_calibration(night, chosen):
     if region is not None:
         sensitivity = fit_pixel_sensitivity(flat, region)
         _note_poor_flat(sensitivity, region, notes)
-    door = door.with_(sensitivity=sensitivity, bad=always_bad(door, flat, sensitivity))
+    lit = None if region is None else flat  # without light, no pixel can be called dead
+    door = door.with_(sensitivity=sensitivity, bad=always_bad(door, lit, sensitivity))
     return Calibration(door, flat, region, source, tuple(notes))
 
 

@@ -101,8 +101,8 @@ class FrameDoor:
             raise
         except ValueError as error:
             raise NightError(
-                f"{filename} cannot be opened as {self.described_by} describes it; correct the "
-                f"instrument file, or take another: {error}"
+                f"{filename} cannot be opened as {self.described_by} describes it: correct the "
+                f"instrument file, or take this frame out of {self.folder}. {error}"
             ) from error
 
     def raw(self, filename):

@@ -12,7 +12,15 @@ from slitlapse.instruments import load_instrument
 from slitlapse.observing_log import make_header_table
 from slitlapse.wavelength import split_lamp_names
 
-__all__ = ["ChosenFrames", "NightError", "choose_frames", "log_folder", "log_night", "write_log"]
+__all__ = [
+    "ChosenFrames",
+    "NightError",
+    "choose_frames",
+    "format_log",
+    "log_folder",
+    "log_night",
+    "write_log",
+]
 
 KINDS = ("bias", "dark", "flat", "arc", "science")
 
@@ -117,7 +125,7 @@ def choose_frames(log, night):
     """
     tables = {kind: log[log["kind"] == kind] for kind in KINDS}
     notes = [f"{name} is left out: {reason}" for name, reason in log.meta["skipped"].items()]
-    tables["science"] = _choose_object(tables["science"], night)
+    tables["science"] = _choose_timed(_choose_object(tables["science"], night), night, notes)
     if not any(len(table) for table in tables.values()):
         kinds = ", ".join(sorted(set(log["kind"])))
         raise NightError(
@@ -169,3 +177,32 @@ def _choose_object(science, night):
             "object = ..."
         )
     return science
+
+
+def _choose_timed(science, night, notes):
+    """Leave out science frames whose time nobody knows: they have no place in a series."""
+    if not len(science):
+        return science
+    known = ~np.broadcast_to(science["time"].mask, len(science))
+    if not known.any():
+        source = night.instrument.source
+        raise NightError(
+            f"{night.instrument.name if source is None else source}: none of the science frames "
+            f"has a time ({science['filename'][0]} is the first); name the right card, and that "
+            "of the exposure time, in [header]"
+        )
+    for row in science[~known]:
+        notes.append(f"{row['filename']} (science) is left out: no header card tells its time")
+    return science[known]
+
+
+def format_log(log):
+    """Lay out a log for the terminal, one line a frame."""
+    columns = ["filename", "kind", "lamps", "time", "exposure_time", "object", "airmass"]
+    short = log[columns]
+    short["airmass"].info.format = ".3f"
+    short["exposure_time"].info.format = ".1f"
+    lines = short.pformat(max_lines=-1, max_width=-1, show_unit=True)
+    counts = Counter(log["kind"])
+    lines.append(", ".join(f"{n} {kind}" for kind, n in counts.items()))
+    return "\n".join(lines)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from slitlapse.automation.log import NightError
 from slitlapse.sky import SkyGeometry, SkyWindows, fit_columns
 
 __all__ = ["SkyModel", "SkyPlan", "plan_sky"]
@@ -181,16 +182,20 @@ def sky_pixels(night, placement, name, lit):
     widths = [float(np.median(other.width)) for other in others]
     shape = placement.image.data.shape
     rows_lit = None if lit is None else lit.mean(axis=1) > 0.9
-    if night.sky_windows is not None:
-        windows = SkyWindows(offsets=[list(pair) for pair in night.sky_windows])
-    else:
-        windows = SkyWindows.automatic(
-            trace, width, others=others, other_widths=widths, illuminated=rows_lit, n_y=shape[0],
+    try:
+        if night.sky_windows is not None:
+            windows = SkyWindows(offsets=[list(pair) for pair in night.sky_windows])
+        else:
+            windows = SkyWindows.automatic(
+                trace, width, others=others, other_widths=widths, illuminated=rows_lit,
+                n_y=shape[0],
+            )  # fmt: skip
+        mask = windows.mask(
+            shape, trace, others, width=width, other_widths=widths, illuminated=rows_lit,
+            bad=_bad(placement.image),
         )  # fmt: skip
-    mask = windows.mask(
-        shape, trace, others, width=width, other_widths=widths, illuminated=rows_lit,
-        bad=_bad(placement.image),
-    )  # fmt: skip
+    except ValueError as error:
+        raise NightError(f"{night.source}: [sky] windows of star {name}: {error}") from error
     return windows, mask
 
 

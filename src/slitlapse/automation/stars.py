@@ -2,6 +2,7 @@
 
 import string
 from dataclasses import dataclass
+from itertools import pairwise
 
 import astropy.units as u
 import numpy as np
@@ -9,11 +10,19 @@ from astropy.nddata import CCDData
 
 from slitlapse.automation.log import NightError
 from slitlapse.photons import combine_frames
-from slitlapse.trace import ProfileTrace, StarNotFoundError, find_stars
+from slitlapse.trace import (
+    ProfileTrace,
+    StarNotFoundError,
+    find_stars,
+    measure_profile_shift,
+)
 
 __all__ = ["Placement", "place_stars"]
 
 MOST_FRAMES = 25  # enough for a mean frame; more only take longer
+FEWEST_TO_CHOOSE = 6
+BLUR = 0.02  # typical shift over the width, or change of the width, that is worth a choice
+ONE_STAR = 1.0  # px between two positions below which they are those of one star
 SEARCH_THRESHOLD = 10  # significance of a star that nobody named
 
 
@@ -73,9 +82,15 @@ def place_stars(night, chosen, calibration):
         if night.stars:
             rows = dict(zip(night.stars, key, strict=True))
             _check_inside(night, rows, image.data.shape[0])
+            _check_apart(night, rows)
         else:
             rows = _search(night, image, calibration)
         traces = trace_stars(image, rows, noise, night)
+        alike = frames_alike(chosen, calibration, members, traces)
+        if alike is not None:
+            image = mean_frame(chosen, calibration, alike)
+            noise = _noise_of(image, calibration, members[0])
+            traces = trace_stars(image, rows, noise, night)
         placements.append(Placement(tuple(members), image, traces))
     return placements
 
@@ -97,6 +112,40 @@ def mean_frame(chosen, calibration, names):
     return combine_frames(loaders, method="median", sigma=None)
 
 
+def frames_alike(chosen, calibration, names, traces):
+    """
+    Choose the frames in which the stars were most alike, where it matters.
+
+    The mean of frames between which the stars drifted and the seeing changed has a profile
+    that no exposure had: wider, and of another shape. A third of the frames, those nearest to
+    the typical one, gives the profile that the others have after a shift and a stretch.
+
+    Returns
+    -------
+    list of str or None
+        None where all frames are alike enough, or too few to choose.
+    """
+    if len(names) < FEWEST_TO_CHOOSE:
+        return None
+    spread = np.unique(np.linspace(0, len(names) - 1, MOST_FRAMES).round().astype(int))
+    table = chosen["science"]
+    times = dict(zip(map(str, table["filename"]), table["exposure_time"], strict=True))
+    read_noise = float(np.median(calibration.door.read_noise(names[0])))
+    brightest = max(traces.values(), key=lambda trace: np.nansum(trace.table["amplitude"].value))
+    width = float(np.median(brightest.width))
+    found = []
+    for index in spread:
+        frame = calibration.door.electrons(names[index], "science", times[names[index]])
+        shift = measure_profile_shift(frame, brightest, read_noise=read_noise)
+        found.append((shift.offset / width, shift.width_factor))
+    found = np.array(found)
+    away = np.hypot(*(found - np.nanmedian(found, axis=0)).T)
+    if not np.nanmedian(away) > BLUR:
+        return None
+    best = np.argsort(away)[: max(3, len(away) // 3)]
+    return [names[spread[i]] for i in sorted(best)]
+
+
 def _noise_of(image, calibration, filename):
     """Typical read noise of one pixel in the mean frame, in electron."""
     single = np.median(calibration.door.read_noise(filename))
@@ -109,6 +158,17 @@ def _check_inside(night, rows, n_y):
             raise NightError(
                 f"{night.source}: [stars] {name} is said to be at row {row:g}, but the trimmed "
                 f"frame has rows 0 to {n_y - 1}; give a position on it"
+            )
+
+
+def _check_apart(night, rows):
+    """Refuse two names for one star."""
+    names = sorted(rows, key=rows.get)
+    for first, second in pairwise(names):
+        if rows[second] - rows[first] < ONE_STAR:
+            raise NightError(
+                f"{night.source}: [stars] {first} and {second} are both said to be at row "
+                f"{rows[first]:g}; name a star once, or correct one of the positions"
             )
 
 
@@ -145,5 +205,3 @@ def trace_stars(image, rows, read_noise, night):
             ) from error
         traces[name] = trace
     return traces
-
-

@@ -35,7 +35,7 @@ def log_line(row):
     what = row["lamps"] if row["kind"] == "arc" and row["lamps"] else row["object"]
     words = [row["filename"], row["kind"], what]
     if not np.any(row["time"].mask):
-        words.append(row["time"].isot[:19])
+        words.append(str(row["time"].unmasked.isot)[:19])
     if np.isfinite(row["exposure_time"]):
         words.append(f"{row['exposure_time'].to_value('s'):g} s")
     if row["kind"] == "science" and np.isfinite(row["airmass"]):
