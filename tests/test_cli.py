@@ -392,6 +392,39 @@ def test_a_frame_without_one_good_pixel_is_named_with_what_to_do(fails, folder):
     fails(["reduce", folder / "night.toml"], SCIENCE, "no good pixel", "take this frame out of")
 
 
+def saturate(path):
+    """Fill the lit part of a frame, not its overscans."""
+    data, header = fits.getdata(path), fits.getheader(path)
+    data[:, :640] = 65535
+    fits.writeto(path, data, header, overwrite=True)
+
+
+def test_an_exposure_saturated_all_over_is_named(fails, folder):
+    saturate(folder / "raw" / SCIENCE)
+    fails(["reduce", folder / "night.toml"], f"Frame 0 is {SCIENCE}", "saturated", "Leave it out")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["arc", "flat"])
+def test_a_calibration_saturated_all_over_is_left_out(call, folder, kind):
+    for path in (folder / "raw").glob(f"*{kind}*"):
+        saturate(path)
+    done = call("reduce", folder / "night.toml")
+    assert done.status == 0, done.err
+    assert f"({kind}) is left out: 100 %" in done.out
+    assert f"There is no {kind}" in done.out
+
+
+@pytest.mark.slow
+def test_an_arc_without_a_time_still_gives_wavelengths(call, folder):
+    fits.delval(folder / "raw" / "0007_arc.fits", "DATE-OBS")
+    done = call("reduce", folder / "night.toml")
+    assert done.status == 0, done.err
+    assert "no time (from DATE-OBS) in 0007_arc.fits" in done.err
+    series = SpectralTimeSeries.read(folder / "reduced" / "target.fits")
+    assert series.wavelength.unit == "Angstrom"
+
+
 def test_a_file_name_pattern_that_fits_no_exposure_is_named(fails, folder):
     edit(folder / "night.toml", "target =", 'target = { "nod*" = 40.0 } #')
     fails(["reduce", folder / "night.toml"], "night.toml", "target", "nod*", SCIENCE)

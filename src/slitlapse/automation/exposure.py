@@ -213,5 +213,3 @@ def needed_rows(traces, widths):
     """Rows on each side of a star that hold its aperture, wings and some drift."""
     fwhm = max(float(np.median(trace.fwhm)) for trace in traces.values())
     return int(np.ceil(max(max(widths) / 2, 3 * fwhm) + 3))
-
-

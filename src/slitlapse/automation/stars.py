@@ -107,9 +107,16 @@ def mean_frame(chosen, calibration, names):
     if len(loaders) == 1:
         return loaders[0]()
     # not a clipped mean: stars drift and the seeing changes, which is no reason to reject
-    if len(loaders) == 2:
-        return combine_frames(loaders, method="mean", sigma=None)
-    return combine_frames(loaders, method="median", sigma=None)
+    method = "mean" if len(loaders) == 2 else "median"
+    try:
+        return combine_frames(loaders, method=method, sigma=None)
+    except NightError:
+        raise
+    except ValueError as error:
+        counted = ", ".join(f"{i} is {names[j]}" for i, j in enumerate(spread))
+        raise NightError(
+            f"the science frames cannot be combined: {error} (Frame {counted}.)"
+        ) from error
 
 
 def frames_alike(chosen, calibration, names, traces):

@@ -10,6 +10,7 @@ from slitlapse.wavelength import LineTilt, WavelengthError, match_lamps
 
 __all__ = ["ArcSet", "StarWavelengths", "combine_arcs", "group_arcs", "measure_tilt", "solve_star"]
 
+MOST_BAD = 0.9  # of the pixels of an arc
 SET_LENGTH = 30 * u.min  # arcs of different lamps within this time are one set
 
 
@@ -24,8 +25,8 @@ class ArcSet:
         Lamps (joined by "+") and the mean of their arcs, in electron.
     factors : dict of str to float
         Arc pixels per science pixel along the dispersion; 1 where the binning is the same.
-    time : `~astropy.time.Time`
-        Mean of the arcs' times; masked where unknown.
+    time : `~astropy.time.Time` or None
+        Mean of the arcs' times, where any is known.
     filenames : tuple of str
     """
 
@@ -94,16 +95,24 @@ def group_arcs(table, choice):
     -------
     list of `~astropy.table.QTable`
     """
-    groups = []
+    groups, known = [], known_times(table)
+    if not known.any():
+        return [table] if len(table) else []
     for index in range(len(table)):
         last = groups[-1] if groups else None
-        known = not (np.ma.is_masked(table["time"][index]) or last is None)
-        near = known and abs(table["time"][index] - table["time"][last[0]]) < SET_LENGTH
+        near = False
+        if last is not None and known[index] and known[last[0]]:
+            near = abs(table["time"][index] - table["time"][last[0]]).unmasked < SET_LENGTH
         if last is not None and (choice == "together" or near):
             last.append(index)
         else:
             groups.append([index])
     return [table[group] for group in groups]
+
+
+def known_times(table):
+    """Whether the time of each row is known, shape (n_rows,)."""
+    return ~np.broadcast_to(table["time"].mask, len(table))
 
 
 def combine_arcs(rows, door, shape, notes):
@@ -133,17 +142,23 @@ def combine_arcs(rows, door, shape, notes):
             )
             continue
         frame = door.electrons(row["filename"], "arc", row["exposure_time"])
+        if np.mean(frame.mask) > MOST_BAD:
+            notes.append(
+                f"{row['filename']} (arc) is left out: {100 * np.mean(frame.mask):.0f} % of its "
+                "pixels are saturated or bad"
+            )
+            continue
         stacks.setdefault(str(row["lamps"]), []).append(frame)
     images, factors = {}, {}
     for lamps, frames in stacks.items():
         data = np.mean([frame.data for frame in frames], axis=0)
         variance = np.mean([frame.uncertainty.array**2 for frame in frames], axis=0) / len(frames)
         mask = np.logical_or.reduce([frame.mask for frame in frames])
-        images[lamps] = CCDData(
-            data, unit=u.electron, mask=mask, meta={"sigma": np.sqrt(variance)}
-        )
+        images[lamps] = CCDData(data, unit=u.electron, mask=mask, meta={"sigma": np.sqrt(variance)})
         factors[lamps] = data.shape[1] / shape[1]
-    return ArcSet(images, factors, rows["time"].mean(), tuple(map(str, rows["filename"])))
+    known = known_times(rows)
+    time = rows["time"][known].unmasked.mean() if known.any() else None
+    return ArcSet(images, factors, time, tuple(map(str, rows["filename"])))
 
 
 def extract_arc(image, centre, half_rows):
@@ -272,6 +287,7 @@ def solve_night(night, chosen, calibration, placements, notes):
         arc_set = combine_arcs(rows, calibration.door, shape, notes)
         if arc_set.images:
             sets.append(arc_set)
+    sets = _timed_sets(sets, notes)
     if night.arcs == "nearest":
         sets = _nearest_sets(sets, chosen["science"]["time"])
     if not sets:
@@ -291,6 +307,18 @@ def solve_night(night, chosen, calibration, placements, notes):
             solutions[name] = StarWavelengths(*map(list, zip(*found, strict=True)), night.arcs)
             guess = guess if guess is not None else found[0][0]
     return solutions, None if tilt is None else tilt.effective_pixel
+
+
+def _timed_sets(sets, notes):
+    """Leave out sets of arcs without a time, where there are several to choose from."""
+    if len(sets) < 2:
+        return sets
+    for each in sets:
+        if each.time is None:
+            notes.append(
+                f"{', '.join(each.filenames)} (arc) is left out: no header card tells its time"
+            )
+    return [each for each in sets if each.time is not None]
 
 
 def _nearest_sets(sets, times):
