@@ -1,0 +1,78 @@
+"""The patches for upstream: made from our modules, whole, and in order."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[1] / "upstream_patches"
+
+
+def load(name):
+    """Import a script of the folder, as scripts import each other there."""
+    sys.path.insert(0, str(FOLDER))
+    try:
+        return __import__(name)
+    finally:
+        sys.path.remove(str(FOLDER))
+
+
+sources = load("sources")
+make_patches = load("make_patches")
+FEATURES = make_patches.FEATURES
+PATCHES = [patch for package in sources.RELEASES for patch in sources.series(package)]
+
+
+def path_of(feature):
+    return FOLDER / feature.package / "release" / f"{feature.patch}.patch"
+
+
+@pytest.mark.parametrize("feature", FEATURES, ids=[feature.patch for feature in FEATURES])
+def test_a_feature_patch_holds_our_modules_and_tests_as_they_are(feature):
+    there = sources.added_files(path_of(feature))
+    for path, text in make_patches.new_files(feature).items():
+        assert there.get(path) == text, f"{path}: run upstream_patches/make_patches.py"
+
+
+@pytest.mark.parametrize("feature", FEATURES, ids=[feature.patch for feature in FEATURES])
+def test_a_feature_patch_knows_nothing_of_us(feature):
+    for path, text in sources.added_files(path_of(feature)).items():
+        assert "slitlapse" not in text, path
+        if path.endswith(".py"):
+            compile(text, path, "exec")
+            assert "real_data" not in text
+
+
+@pytest.mark.parametrize("patch", PATCHES, ids=[patch.stem for patch in PATCHES])
+def test_every_patch_has_code_tests_and_documentation(patch):
+    paths = sources.touched(patch)
+    assert any("/tests/test_" in path for path in paths)
+    assert any(path.endswith(".py") and "/tests/" not in path for path in paths)
+    if patch.parents[1].name == "specreduce":
+        assert "CHANGES.rst" in paths
+        change_log = patch.read_bytes().split(b"+++ b/CHANGES.rst")[1].split(b"diff --git")[0]
+        added = re.findall(rb"^\+[^\n]*$", change_log, re.MULTILINE)
+        assert added
+        assert all(line.endswith(b"\r") for line in added), "this file has CRLF line ends"
+
+
+@pytest.mark.parametrize("package", sources.RELEASES)
+def test_patches_are_numbered_and_described(package):
+    numbers = [int(patch.stem[:4]) for patch in sources.series(package)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    readme = (FOLDER / "README.md").read_text()
+    for patch in sources.series(package):
+        assert patch.name in readme
+
+
+def test_line_lists_for_the_tests_of_specreduce_are_ours():
+    line_lists = load("line_lists")
+    lists = {lamp: line_lists.isolated_lines(lamp) for lamp in line_lists.IONS}
+    helium = [wavelength for wavelength, _ in lists["HeI"]]
+    assert any(abs(wavelength - 5877.2) < 0.5 for wavelength in helium)  # D3, in vacuum
+    for lamp, lines in lists.items():
+        assert len(lines) > 10
+        rows = line_lists.fixed_width(lamp).splitlines()
+        assert len(rows) == len(lines) + 1
+        assert len({len(row) for row in rows}) == 1
