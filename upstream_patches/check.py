@@ -28,7 +28,7 @@ from sources import HERE, RELEASES, added_files, apply, fetch, run, series, touc
 
 # what upstream needs to be built and tested; pytest 9.2 cannot start with pytest-astropy 0.11
 TOOLS = ["pytest<9.2", "pytest-astropy", "psutil", "memory_profiler", "photutils"]
-BUILD = ["setuptools", "setuptools_scm", "hatchling", "hatch-vcs"]
+BUILD = ["setuptools>=77", "setuptools_scm", "hatchling", "hatch-vcs"]
 PIP = ["-m", "pip", "--quiet", "--disable-pip-version-check"]
 
 

@@ -208,11 +208,20 @@ def _for_upstream(text, package):
             return re.sub(r"\n{4,}", "\n\n\n", "\n".join(lines)).rstrip("\n") + "\n"
 
 
+def _compare_floats(text):
+    """Say at each example with decimals that they count as numbers, as our settings do."""
+    example = re.compile(r"^( *(?:>>>|\.\.\.) [^\n]*)\n(?= *(?!>>>|\.\.\.| )[^\n]*\d\.)", re.M)
+    return example.sub(r"\1  # doctest: +FLOAT_CMP\n", text)
+
+
 def new_files(feature):
     """Return the text of every module and test that a feature adds upstream, by path."""
     files = {}
     for file, target in _files(feature):
-        files[target] = rewrite(file.read_text(), feature.package)
+        text = file.read_text()
+        if str(file.relative_to(SRC)) in feature.modules:  # its siblings become others' homes
+            text = re.sub(r"^from \.(?=\w)", f"from slitlapse.{file.parent.name}.", text, flags=re.M)
+        files[target] = _compare_floats(rewrite(text, feature.package))
     for source, target in feature.tests.items():
         text = _for_upstream((TESTS / source).read_text(), feature.package)
         files[f"{feature.package}/tests/{target}"] = rewrite(text, feature.package)
