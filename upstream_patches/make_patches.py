@@ -53,7 +53,7 @@ FEATURES = (
     ),
     Feature(
         "specreduce",
-        "0005-profile-trace",
+        "0006-profile-trace",
         {"trace/profile_trace": "profile_trace", "trace/simulate.py": "tests/star_image.py"},
         {"trace/test_profile_trace.py": "test_profile_trace.py"},
         "Trace the centre and the width of a star, with their errors",
@@ -62,7 +62,7 @@ FEATURES = (
     ),
     Feature(
         "specreduce",
-        "0006-polynomial-background",
+        "0007-polynomial-background",
         {"sky/polynomial_background": "polynomial_background"},
         {"sky/test_polynomial_background.py": "test_polynomial_background.py",
          "sky/polynomial_background/test_column_fit.py": "test_column_fit.py"},
@@ -72,7 +72,7 @@ FEATURES = (
     ),
     Feature(
         "specreduce",
-        "0007-spline-sky",
+        "0008-spline-sky",
         {"sky/spline_sky": "spline_sky"},
         {"sky/test_spline_sky.py": "test_spline_sky.py",
          "sky/spline_sky/test_sky_geometry.py": "test_sky_geometry.py"},
@@ -82,7 +82,7 @@ FEATURES = (
     ),
     Feature(
         "specreduce",
-        "0008-profile-extraction",
+        "0009-profile-extraction",
         {"extraction/optimal": "profile_extract", "extraction/pixel_noise.py": "pixel_noise.py",
          "extraction/profiles.py": "spatial_profiles.py", "extraction/cutout.py": "row_window.py",
          "extraction/noise_budget.py": "noise_budget.py",
@@ -220,7 +220,9 @@ def new_files(feature):
     for file, target in _files(feature):
         text = file.read_text()
         if str(file.relative_to(SRC)) in feature.modules:  # its siblings become others' homes
-            text = re.sub(r"^from \.(?=\w)", f"from slitlapse.{file.parent.name}.", text, flags=re.M)
+            text = re.sub(
+                r"^from \.(?=\w)", f"from slitlapse.{file.parent.name}.", text, flags=re.M
+            )
         files[target] = _compare_floats(rewrite(text, feature.package))
     for source, target in feature.tests.items():
         text = _for_upstream((TESTS / source).read_text(), feature.package)
