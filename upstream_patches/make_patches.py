@@ -210,7 +210,9 @@ def _for_upstream(text, package):
 
 def _compare_floats(text):
     """Say at each example with decimals that they count as numbers, as our settings do."""
-    example = re.compile(r"^( *(?:>>>|\.\.\.) [^\n]*)\n(?= *(?!>>>|\.\.\.| )[^\n]*\d\.)", re.M)
+    example = re.compile(
+        r"^( *(?:>>>|\.\.\.) [^\n]*)\n(?= *(?!>>>|\.\.\.| )[^\n]*\d\.)", re.MULTILINE
+    )
     return example.sub(r"\1  # doctest: +FLOAT_CMP\n", text)
 
 
@@ -221,7 +223,7 @@ def new_files(feature):
         text = file.read_text()
         if str(file.relative_to(SRC)) in feature.modules:  # its siblings become others' homes
             text = re.sub(
-                r"^from \.(?=\w)", f"from slitlapse.{file.parent.name}.", text, flags=re.M
+                r"^from \.(?=\w)", f"from slitlapse.{file.parent.name}.", text, flags=re.MULTILINE
             )
         files[target] = _compare_floats(rewrite(text, feature.package))
     for source, target in feature.tests.items():
