@@ -72,3 +72,51 @@ def test_different_sizes_units_and_gains_are_refused():
         combine_frames(stack)
     with pytest.raises(ValueError, match="list is empty"):
         combine_frames([])
+
+
+def test_a_frame_of_another_lamp_is_named_and_refused():
+    _, stack = frames(5, np.random.default_rng(1))
+    stack[3].data *= np.linspace(0.5, 1.5, 80)
+    with pytest.raises(ValueError, match=r"Frame 3 disagrees with the others in \d+ %"):
+        combine_frames(stack, scale=np.nanmedian)
+    assert combine_frames(stack, max_rejected=None).meta["NREJECT"] > 1000
+
+
+def test_a_saturated_flat_among_good_ones_is_refused():
+    _, stack = frames(4, np.random.default_rng(1))
+    stack[1].mask = stack[1].data > 120
+    with pytest.raises(ValueError, match="Frame 1 disagrees"):
+        combine_frames(stack)
+
+
+def test_darks_of_another_time_or_temperature_or_without_the_card_are_refused():
+    _, stack = frames(3, np.random.default_rng(1))
+    for frame in stack:
+        frame.meta.update(EXPTIME=300.0, CCDTEMP=-100.0, LAMP="Ne")
+    alike = {"EXPTIME": 0, "CCDTEMP": 1.0, "LAMP": 0}
+    stack[1].meta["CCDTEMP"] = -100.6
+    combine_frames(stack, alike=alike)
+    for key, value in (("EXPTIME", 600.0), ("CCDTEMP", -90.0), ("LAMP", "Ar")):
+        good = stack[2].meta[key]
+        stack[2].meta[key] = value
+        with pytest.raises(ValueError, match=f"Frame 2 has {key} = "):
+            combine_frames(stack, alike=alike)
+        stack[2].meta[key] = good
+    del stack[2].meta["EXPTIME"]
+    with pytest.raises(ValueError, match="frame 2 has no such card"):
+        combine_frames(stack, alike=alike)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 8, 21, 60])
+def test_the_fast_median_is_the_median(n):
+    values = np.random.default_rng(n).normal(size=(n, 500)).astype(np.float32)
+    stack = [CCDData(v.reshape(20, 25), unit=u.adu) for v in values]
+    master = combine_frames(stack, method="median", sigma=None)
+    assert np.allclose(master.data.ravel(), np.median(values, axis=0), atol=1e-6)
+
+
+def test_reading_in_stripes_changes_nothing():
+    _, stack = frames(5, np.random.default_rng(1))
+    whole, stripes = combine_frames(stack), combine_frames(stack, memory_limit=20000)
+    assert np.array_equal(whole.data, stripes.data)
+    assert np.array_equal(whole.uncertainty.array, stripes.uncertainty.array)

@@ -30,3 +30,26 @@ def test_wrong_units_are_refused():
     rate = np.ones((2, 2)) * u.electron / u.s
     with pytest.raises(u.UnitTypeError, match="must be in electron"):
         DarkCurrent(rate, rate).subtract_from(adu, 1 * u.s)
+
+
+def test_subtracting_scales_with_time_and_adds_its_error():
+    shape = (4, 5)
+    unit = u.electron / u.s
+    dark = DarkCurrent(np.full(shape, 0.1) * unit, np.full(shape, 0.02) * unit, temperature=-100)
+    frame = CCDData(
+        np.full(shape, 50.0), unit=u.electron, uncertainty=StdDevUncertainty(np.full(shape, 3.0))
+    )
+    found = dark.subtract_from(frame, 2 * u.min, temperature=-100.5)
+    assert np.allclose(found.data, 50 - 12)
+    assert np.allclose(found.uncertainty.array, np.hypot(3, 2.4))
+    with pytest.raises(ValueError, match="taken at -100 degrees, this frame at -80"):
+        dark.subtract_from(frame, 2 * u.min, temperature=-80)
+
+
+def test_the_histogram_marks_hot_pixels():
+    rate = np.full((10, 10), 0.1)
+    rate[2, 3] = 9
+    unit = u.electron / u.s
+    ax = DarkCurrent(rate * unit, 0.01 * rate * unit, hot=rate > 1).plot()
+    counts = [sum(bar.get_height() for bar in bars) for bars in ax.containers]
+    assert counts == [99, 1]

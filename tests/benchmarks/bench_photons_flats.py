@@ -1,0 +1,168 @@
+"""How fast and how good are photons and flats? Run it: it prints, and nothing is asserted.
+
+Times are the smallest of several repeats, in milliseconds; levels are in adu.
+"""
+
+import resource
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import astropy.units as u
+import ccdproc
+import numpy as np
+from astropy.io import fits
+from astropy.modeling.polynomial import Chebyshev1D
+from astropy.nddata import CCDData
+
+from slitlapse.photons import Amplifier, combine_frames, process_amplifiers, to_electrons
+from slitlapse.photons.amplifier.overscan import model_level
+
+
+def best(function, repeats=9):
+    """Smallest time of several runs, ms."""
+    times = []
+    for _ in range(repeats):
+        start = time.process_time()
+        function()
+        times.append(time.process_time() - start)
+    return 1e3 * min(times)
+
+
+def two_amplifiers(n_y, n_overscan):
+    """Halves of a 2048 pixel wide detector, both overscans at the right."""
+    return [
+        Amplifier(
+            f"[{1 + 1024 * i}:{1024 + 1024 * i},1:{n_y}]",
+            f"[{2049 + n_overscan * i}:{2048 + n_overscan * (i + 1)},1:{n_y}]",
+            gain=1.2 + 0.1 * i,
+            read_noise=4.8,
+            name=str(i),
+        )
+        for i in (0, 1)
+    ]
+
+
+def plain_recipe(data, n_overscan):
+    """What one would write in numpy: row medians off, gain on."""
+    out = np.empty((len(data), 2048), np.float32)
+    for i, gain in ((0, 1.2), (1, 1.3)):
+        x = slice(1024 * i, 1024 * (i + 1))
+        over = slice(2048 + n_overscan * i, 2048 + n_overscan * (i + 1))
+        out[:, x] = (data[:, x] - np.median(data[:, over], axis=1)[:, None]) * gain
+    return out
+
+
+def with_ccdproc(raw, n_overscan):
+    """Overscan, trim and gain by ccdproc, amplifier by amplifier."""
+    parts = []
+    for i, gain in ((0, 1.2), (1, 1.3)):
+        over = raw[:, 2048 + n_overscan * i : 2048 + n_overscan * (i + 1)]
+        part = raw[:, 1024 * i : 1024 * (i + 1)]
+        part = ccdproc.subtract_overscan(part, over, median=True, model=Chebyshev1D(6))
+        parts.append(ccdproc.gain_correct(part, gain * u.electron / u.adu).data)
+    return np.hstack(parts)
+
+
+def speed(rng):
+    """Process frames of 8 and of 0.8 megapixels."""
+    for n_y, n_overscan in ((4096, 50), (400, 16)):
+        shape = n_y, 2048 + 2 * n_overscan
+        raw = CCDData(rng.normal(1000, 4, shape).astype(np.uint16), unit=u.adu)
+        amplifiers = two_amplifiers(n_y, n_overscan)
+        print(f"{shape[1]} x {shape[0]}:")
+        print(f"  plain numpy           {best(lambda: plain_recipe(raw.data, n_overscan)):7.1f}")
+        print(f"  ccdproc + Chebyshev   {best(lambda: with_ccdproc(raw, n_overscan), 3):7.1f}")
+        bare = best(lambda: process_amplifiers(raw, amplifiers, uncertainty=False))
+        print(f"  process_amplifiers    {bare:7.1f}")
+        print(f"    with uncertainty    {best(lambda: process_amplifiers(raw, amplifiers)):7.1f}")
+        whole = best(lambda: to_electrons(raw, amplifiers, saturation=65535))
+        print(f"  to_electrons          {whole:7.1f}")
+
+
+def levels(rng, n_frames=40):
+    """Error of the level per row under smooth drifts: 50 columns of 9 adu noise."""
+    drifts = {
+        "none": lambda t: 0 * t,
+        "slow": lambda t: 2 * np.sin(2 * np.pi * 1.3 * t + 0.4),
+        "settling": lambda t: 5 * np.exp(-t / 0.1),
+        "mixed": lambda t: 1.8 * np.sin(6.9 * t + 0.4) + 0.5 * np.sin(29.5 * t + 1),
+        "fast": lambda t: 1.8 * np.sin(2 * np.pi * 6 * t + 0.4),
+    }
+    print("rms of the level per row: automatic, Chebyshev(6), savgol, row by row; pull")
+    for n in (200, 400):
+        t = np.linspace(0, 1, n)
+        for name, drift in drifts.items():
+            error = {method: [] for method in ("auto", "chebyshev", "savgol", "rows")}
+            pulls = []
+            for _ in range(n_frames):
+                means = drift(t) + rng.normal(0, 9 / np.sqrt(50), n)
+                for method, found in error.items():
+                    model = Chebyshev1D(6) if method == "chebyshev" else method
+                    level, variance, _ = model_level(means, np.full(n, 50), 9.0, model)
+                    found.append(level - drift(t))
+                    if method == "auto":
+                        pulls.append((level - drift(t)) / np.sqrt(variance))
+            rms = "  ".join(f"{np.sqrt(np.mean(np.square(e))):.3f}" for e in error.values())
+            print(f"  {n} rows, {name:9s} {rms}   {np.std(pulls):.2f}")
+
+
+def white_light(rng, n_frames=60):
+    """Ppm that errors of the level leave in a white light curve: 17-row aperture, two sides."""
+    n_y, centre, n_x = 400, 200, 1024
+    flux = 17000.0 * n_x  # S/N 130 per column
+    t = np.linspace(0, 1, n_y)
+    rows = np.arange(n_y)
+    star = abs(rows - centre) <= 8
+    sky = (abs(rows - centre) > 20) & (abs(rows - centre) <= 60)
+    print("left in a white light curve, ppm:")
+    for method in ("auto", "savgol", "rows"):
+        left = []
+        for _ in range(n_frames):
+            phase = rng.uniform(0, 2 * np.pi, 2)
+            drift = 1.8 * np.sin(6.9 * t + phase[0]) + 0.5 * np.sin(29.5 * t + phase[1])
+            means = drift + rng.normal(0, 9 / np.sqrt(50), n_y)
+            level, _, _ = model_level(means, np.full(n_y, 50), 9.0, method)
+            error = drift - level
+            left.append((error[star] - error[sky].mean()).sum() * n_x / flux)
+        print(f"  {method:8s} {1e6 * np.std(left):6.0f}")
+
+
+def combining(rng):
+    """Combine ten frames of 4 megapixels from files."""
+    with tempfile.TemporaryDirectory() as folder:
+        base, paths = rng.normal(1000, 4, (1024, 4096)), []
+        for i in range(10):
+            paths.append(str(Path(folder) / f"{i}.fits"))
+            hdu = fits.PrimaryHDU(np.roll(base, 37 * i, axis=1).astype(np.uint16))
+            hdu.header["BUNIT"] = "adu"
+            hdu.writeto(paths[-1])
+        print("combining 10 frames of 4096 x 1024 from files:")
+        for method in ("mean", "median"):
+            print(f"  {method:7s} {best(lambda m=method: combine_frames(paths, method=m), 3):7.0f}")
+        options = {"unit": "adu", "method": "average", "sigma_clip": True}
+        print(
+            f"  ccdproc, clipped average {best(lambda: ccdproc.combine(paths, **options), 1):7.0f}"
+        )
+        options = {"unit": "adu", "method": "median"}
+        print(
+            f"  ccdproc, median          {best(lambda: ccdproc.combine(paths, **options), 1):7.0f}"
+        )
+    many = [lambda: CCDData(np.full((2048, 4096), 7, np.uint16), unit=u.adu)] * 500
+    print("memory is bounded by memory_limit: 500 frames as functions, first rows only")
+    from slitlapse.photons.combine import _read_stack, _Source
+
+    sources = [_Source(frame, None, 0) for frame in many[:1]] * 500
+    rows = int(5e8 / (4096 * 500 * 4))
+    _read_stack(sources, slice(0, rows), np.ones(500))
+    print(f"  peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    generator = np.random.default_rng(1)
+    speed(generator)
+    levels(generator)
+    white_light(generator)
+    combining(generator)
