@@ -3,10 +3,9 @@
 import os
 from pathlib import Path
 
-import matplotlib
 import pytest
 
-matplotlib.use("Agg")
+os.environ.setdefault("MPLBACKEND", "Agg")  # before anything of ours imports matplotlib
 
 HERE = Path(__file__).resolve()
 

@@ -1,9 +1,9 @@
 import astropy.units as u
 import numpy as np
 import pytest
-from PIL import Image
 from astropy.table import QTable
 from astropy.time import Time
+from PIL import Image
 
 from slitlapse.automation import SpectralTimeSeries
 

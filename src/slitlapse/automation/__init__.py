@@ -1,10 +1,50 @@
 """
-Many exposures: how do we automate what we understood on one?
+How do we automate for many exposures?
 
-**The question.** How do we automate for many exposures?
+The question
+    The steps are understood on one exposure. How are they done on all of a night, every exposure
+    like the next, and what do the stars say through the night?
+
+In plain words
+    A night is a folder of raw frames and one small file, ``night.toml``, that says what a person
+    decided. What is the same for all exposures (noise, bias, sensitivity, where the stars lie, how
+    the lines lean, where the sky is) is found once. Then one exposure after the other is opened,
+    its stars are found again, the sky is taken off and the light is summed. What comes out is one
+    object per star, wavelength first and time second, and a page to look at.
+
+Forward
+    `read_night` and `reduce_night` do it all; `measure_exposure` is one exposure. The result is a
+    `SpectralTimeSeries` per star; `light_curves` divides stars, `night_report` writes the page.
+
+Backward
+    `simulate_night` writes the raw frames of a night whose truth is known, for any instrument.
+
+How do we know?
+    A simulated night gives back its truth: the pulls (measured minus true, over the uncertainty)
+    have a standard deviation of 1, bin by bin the transit is as deep as it was made, and a run
+    that was stopped goes on to the same bytes.
 """
 
+from slitlapse.automation.exposure import measure_exposure
 from slitlapse.automation.light_curves import light_curves
+from slitlapse.automation.log import NightError
+from slitlapse.automation.night import NightResult, reduce_night
+from slitlapse.automation.night_file import Night, NightFileError, read_night
+from slitlapse.automation.report import night_report
 from slitlapse.automation.series import SpectralTimeSeries
+from slitlapse.automation.simulate import SimulatedNight, simulate_night
 
-__all__ = ["SpectralTimeSeries", "light_curves"]
+__all__ = [
+    "Night",
+    "NightError",
+    "NightFileError",
+    "NightResult",
+    "SimulatedNight",
+    "SpectralTimeSeries",
+    "light_curves",
+    "measure_exposure",
+    "night_report",
+    "read_night",
+    "reduce_night",
+    "simulate_night",
+]

@@ -1,0 +1,151 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from slitlapse.automation import SpectralTimeSeries, read_night, reduce_night, simulate_night
+from slitlapse.automation.scene import SimulatedStar
+from slitlapse.instruments import load_instrument
+
+
+def pulls(truth, star, series, kind):
+    """(measured - true) / quoted for one star."""
+    total = truth.flux(star.name)
+    if kind == "boxcar":
+        total = total * series.fluxlike["enclosed"].value
+        flux, error = series.flux, series.uncertainty
+    else:
+        flux, error = (series.fluxlike[f"{what}_optimal"] for what in ("flux", "uncertainty"))
+    return ((flux.value - total) / error.value)[~series.mask]
+
+
+@pytest.mark.parametrize("kind", ["boxcar", "optimal"])
+def test_a_simulated_night_gives_back_its_truth(toy_night, kind):
+    for star in toy_night.truth.stars:
+        found = pulls(toy_night.truth, star, toy_night.result.series[star.name], kind)
+        assert found.size > 0.99 * 640 * 12
+        assert 0.95 < found.std() < 1.05
+        assert abs(np.median(found)) < 0.1
+        assert np.mean(np.abs(found) > 5) < 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("level", "sky", "profile"),
+    [(60000.0, 40.0, "moffat"), (800.0, 40.0, "gaussian"), (300.0, 400.0, "double")],
+    ids=["bright", "read-noise-limited", "sky-limited"],
+)
+def test_errors_are_right_at_any_brightness_and_profile(tmp_path, level, sky, profile, monkeypatch):
+    from slitlapse.automation.scene import SlitScene
+
+    monkeypatch.setattr(SlitScene, "sky_level", sky)
+    stars = [SimulatedStar("A", 43.0, level), SimulatedStar("B", 82.0, 2 * level)]
+    truth = simulate_night(
+        tmp_path, instrument=load_instrument("toy"), rng=np.random.default_rng(int(level)),
+        n_exposures=8, stars=stars, profile=profile,
+    )  # fmt: skip
+    result = reduce_night(read_night(truth.night_file))
+    for star in stars:
+        found = pulls(truth, star, result.series[star.name], "boxcar")
+        assert 0.95 < found.std() < 1.05, f"star {star.name}"
+        assert abs(np.median(found)) < 0.15, f"star {star.name}"
+
+
+def test_wavelengths_are_those_of_the_truth(toy_night):
+    for star in toy_night.truth.stars:
+        true = toy_night.truth.scene.star_solution(star)
+        series = toy_night.result.series[star.name]
+        wrong = series.wavelength - true.wavelength
+        pixel = (wrong / np.gradient(true.wavelength))[40:-40].value
+        assert np.sqrt(np.mean(pixel**2)) < 0.15
+
+
+def test_the_star_is_followed_along_the_slit(toy_night):
+    truth = toy_night.truth
+    for series in toy_night.result.series.values():
+        found = series.timelike["spatial_shift"].value
+        error = series.timelike["spatial_shift_uncertainty"].value
+        wrong = (found - found.mean()) - (truth.offsets - truth.offsets.mean())
+        # the seeing changes the profile a little beyond a width: 0.01 px besides the noise
+        assert np.all(np.abs(wrong) < 5 * error + 0.01)
+
+
+def run(folder, **kwargs):
+    night = read_night(folder / "night.toml")
+    return reduce_night(night, **kwargs)
+
+
+@pytest.fixture
+def small(tmp_path):
+    simulate_night(
+        tmp_path, instrument=load_instrument("toy"), rng=np.random.default_rng(3), n_exposures=6,
+        n_calibrations=3,
+    )  # fmt: skip
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_delete_the_output_and_run_again_same_bytes(small):
+    first = {name: path.read_bytes() for name, path in run(small).files.items()}
+    for path in (small / "reduced" / "exposures").iterdir():
+        path.unlink()
+    again = {name: path.read_bytes() for name, path in run(small, jobs=2).files.items()}
+    assert first == again
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_run_that_was_killed_goes_on_to_the_same_result(small):
+    expected = {name: path.read_bytes() for name, path in run(small).files.items()}
+    for path in (small / "reduced").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    kept = small / "reduced" / "exposures"
+    command = [sys.executable, "-m", "slitlapse", "reduce", str(small / "night.toml")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while len(list(kept.glob("[!.]*.npz"))) < 2 and time.monotonic() < deadline:
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    finished = {path.name: path.stat().st_mtime_ns for path in kept.glob("[!.]*.npz")}
+    assert finished
+    assert {name: path.read_bytes() for name, path in run(small).files.items()} == expected
+    for name, written in finished.items():
+        assert (kept / name).stat().st_mtime_ns == written, f"{name} was measured again"
+
+
+@pytest.mark.slow
+def test_new_frames_are_picked_up_and_old_ones_kept(small):
+    hidden = small / "raw" / "0013_science.fits"
+    away = small / hidden.name
+    hidden.rename(away)
+    before = run(small).series["target"]
+    away.rename(hidden)
+    after = run(small).series["target"]
+    assert (before.shape[1], after.shape[1]) == (5, 6)
+
+
+def test_a_night_without_science_frames_still_makes_its_calibrations(small):
+    for path in (small / "raw").glob("*science*"):
+        path.unlink()
+    result = run(small)
+    assert not result.series
+    assert {"bias.fits", "flat.fits", "sensitivity.fits", "log.ecsv"} <= {
+        path.name for path in (small / "reduced").iterdir()
+    }
+    assert "only calibrations" in result.summary()
+    assert result.report.exists()
+
+
+def test_a_series_read_from_its_file_is_the_one_returned(toy_night):
+    for name, path in toy_night.result.files.items():
+        back = SpectralTimeSeries.read(path)
+        series = toy_night.result.series[name]
+        assert np.array_equal(back.flux.value, series.flux.value, equal_nan=True)
+        assert back.metadata == series.metadata
