@@ -1,8 +1,10 @@
 """One exposure, step by step: where the stars are, the sky under them, their light."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+from astropy.nddata import CCDData
 
 from slitlapse.automation.frames import FrameDoor
 from slitlapse.automation.sky_model import SkyPlan
@@ -18,8 +20,9 @@ from slitlapse.trace import measure_profile_shift
 
 __all__ = ["ExposurePlan", "measure_exposure"]
 
+WING_STEP = 64  # columns between which the wings change evenly
 POOR_SHIFT = 0.3  # px; a star too faint to say better moves with the others
-PROFILE_ERROR = 0.02  # how well a fitted profile describes a bright star, as a fraction
+PROFILE_ERROR = 0.02  # of a real star's light: no reason to call the core of a bright one a hit
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,12 @@ def measure_exposure(plan, filename, exposure_time):
     """
     frame = plan.door.electrons(filename, "science", exposure_time)
     shifts = find_shifts(plan, frame)
-    sky = plan.sky.fit(frame, shifts)
+    views = {name: look_at(plan, name, shifts[name]) for name in plan.traces}
+    sky = plan.sky.fit(without_stars(plan, frame, views, shifts), shifts)
     noise = pixel_noise(plan, sky, exposure_time)
     found = {}
-    for name in plan.traces:
-        measured = measure_star(plan, frame, name, shifts, sky[name], noise[name])
+    for name, view in views.items():
+        measured = measure_star(plan, frame, name, view, shifts, sky[name], noise[name])
         measured |= {
             "spatial_shift": shifts[name].offset,
             "spatial_shift_uncertainty": shifts[name].offset_uncertainty,
@@ -111,6 +115,74 @@ def find_shifts(plan, frame):
     }
 
 
+@dataclass(frozen=True, eq=False)
+class View:
+    """One star in this exposure: the rows around it, and how its light spreads over them."""
+
+    window: RowWindow
+    centre: np.ndarray
+    width: np.ndarray
+    profile: np.ndarray
+
+
+def look_at(plan, name, shift):
+    """Cut the window that follows a star, and draw its profile there."""
+    trace = plan.traces[name]
+    centre = np.asarray(trace.trace, float) + shift.offset
+    window = RowWindow.around(centre, plan.half_rows, plan.read_noise.shape[0])
+    profile = trace.profile(window.rows, shift.offset, shift.width_factor)
+    return View(window, centre, trace.width * shift.width_factor, profile)
+
+
+def without_stars(plan, frame, views, shifts):
+    """
+    Take a first guess of the stars off a frame, so that their wings do not pass for sky.
+
+    Each column is a star on an even background, by plain least squares: wrong by some per cent,
+    which the wings' share of the light (about a per cent) makes harmless.
+
+    Parameters
+    ----------
+    plan : ExposurePlan
+    frame : `~astropy.nddata.CCDData`, shape (n_y, n_x)
+    views : dict of str to View
+    shifts : dict of str to Shift
+
+    Returns
+    -------
+    `~astropy.nddata.CCDData`
+        A copy; mask and all else are the frame's own.
+    """
+    rest = np.array(frame.data, float)
+    n_y, n_x = rest.shape
+    nodes = np.linspace(0, n_x - 1, -(-n_x // WING_STEP) + 1).round().astype(int)
+    for name, view in views.items():
+        flux = _guess_flux(frame, view)
+        shift = shifts[name]
+        wings, *_ = plan.traces[name].profile_and_slopes(
+            np.arange(n_y), shift.offset, shift.width_factor, columns=nodes
+        )
+        for i, (first, last) in enumerate(pairwise(nodes)):
+            part = slice(first, last + 1 if last == n_x - 1 else last)
+            along = (np.arange(part.start, part.stop) - first) / (last - first)
+            between = np.outer(wings[:, i], 1 - along) + np.outer(wings[:, i + 1], along)
+            rest[:, part] -= between * flux[part]
+    return CCDData(rest, unit=frame.unit, mask=frame.mask, flags=frame.flags, meta=frame.meta)
+
+
+def _guess_flux(frame, view):
+    """Light of one star by plain least squares on an even background, shape (n_x,)."""
+    data = view.window.cut(frame.data)
+    good = ~view.window.outside & np.isfinite(data)
+    if frame.mask is not None:
+        good &= ~view.window.cut(frame.mask)
+    weight = good / np.maximum(good.sum(axis=0), 1)
+    contrast = weight * (view.profile - (weight * view.profile).sum(axis=0))
+    light = (contrast * np.where(good, data, 0)).sum(axis=0)
+    share = (contrast * view.profile).sum(axis=0)
+    return np.divide(light, share, out=np.zeros_like(light), where=share > 0)
+
+
 def pixel_noise(plan, sky, exposure_time):
     """Noise of every pixel of the frame without the stars, for each star's sky."""
     door = plan.door
@@ -127,36 +199,32 @@ def pixel_noise(plan, sky, exposure_time):
     }
 
 
-def measure_star(plan, frame, name, shifts, sky, noise):
+def measure_star(plan, frame, name, view, shifts, sky, noise):
     """
     Measure the light of one star, and what describes it, at every wavelength.
 
     Its neighbours within the window are solved for together with it; the boxcar then sums
     what is left when their light is taken off.
     """
-    traces = plan.traces
-    centre = np.asarray(traces[name].trace, float) + shifts[name].offset
-    width = traces[name].width * shifts[name].width_factor
-    window = RowWindow.around(centre, plan.half_rows, frame.data.shape[0])
+    traces, window, centre = plan.traces, view.window, view.centre
     rows = window.rows
     data = window.cut(frame.data - sky.image).astype(float)
     mask = window.outside | ~np.isfinite(data)
     if frame.mask is not None:
         mask |= window.cut(frame.mask)
     here = noise.cut(window)
-    near = [name, *_neighbours(traces, name, 2 * plan.half_rows)]
-    profiles = np.stack(
-        [traces[n].profile(rows, shifts[n].offset, shifts[n].width_factor) for n in near]
-    )
+    near = _neighbours(traces, name, 2 * plan.half_rows)
+    others = [traces[n].profile(rows, shifts[n].offset, shifts[n].width_factor) for n in near]
+    profiles = np.stack([view.profile, *others])
     best = optimal_sums(data, profiles, here, mask, profile_error=PROFILE_ERROR)
     hit = best.rejected
     lonely = data
-    if len(near) > 1:
+    if near:
         lonely = data - np.nansum(best.flux[1:, None] * profiles[1:], axis=0)
     half_widths = np.array(plan.widths) / 2
     box = boxcar_sums(lonely, rows, centre, half_widths, profiles[0], here, mask | hit)
     diagnostics = measure_diagnostics(
-        lonely, rows, centre, width, profiles[0], best.flux[0],
+        lonely, rows, centre, view.width, profiles[0], best.flux[0],
         sky=window.cut(sky.image), mask=mask | hit,
     )  # fmt: skip
     result = {
@@ -172,7 +240,7 @@ def measure_star(plan, frame, name, shifts, sky, noise):
     result |= {f"boxcar_{part}": values for part, values in box.variances.items()}
     result |= {f"optimal_{part}": values[0] for part, values in best.variances.items()}
     result |= {key: np.asarray(diagnostics[key]) for key in DIAGNOSTICS}
-    result["width_used"] = width
+    result["width_used"] = view.width
     return result
 
 

@@ -99,7 +99,9 @@ def reduce_night(night, *, jobs=1, executor=None, progress=False):
         report = night_report(night, log, chosen, calibration, [], {}, {}, notes)
         return NightResult(night.output, notes=tuple(notes), report=report.path)
 
-    placements = place_stars(night, chosen, calibration)  # how is the stars' light positioned?
+    placements = place_stars(
+        night, chosen, calibration, notes
+    )  # how is the stars' light positioned?
     solutions, tilt = solve_night(night, chosen, calibration, placements, notes)
     plans = {}
     for placement in placements:

@@ -21,6 +21,7 @@ __all__ = ["Placement", "place_stars"]
 
 MOST_FRAMES = 25  # enough for a mean frame; more only take longer
 FEWEST_TO_CHOOSE = 6
+CLEAR_WINGS = 0.2  # relative error of the wings' exponent beyond which it is not one's own
 BLUR = 0.02  # typical shift over the width, or change of the width, that is worth a choice
 ONE_STAR = 1.0  # px between two positions below which they are those of one star
 SEARCH_THRESHOLD = 10  # significance of a star that nobody named
@@ -50,7 +51,7 @@ class Placement:
         return [trace for other, trace in self.traces.items() if other != name]
 
 
-def place_stars(night, chosen, calibration):
+def place_stars(night, chosen, calibration, notes):
     """
     Find the stars of a night and trace them on the mean of the science frames.
 
@@ -59,6 +60,8 @@ def place_stars(night, chosen, calibration):
     night : Night
     chosen : ChosenFrames
     calibration : Calibration
+    notes : list of str
+        Gets a sentence for a star that was found but cannot be traced.
 
     Returns
     -------
@@ -75,29 +78,37 @@ def place_stars(night, chosen, calibration):
     for name in names:
         key = tuple(night.position(star, name) for star in night.stars)
         places.setdefault(key, []).append(name)
-    placements = []
-    for key, members in places.items():
-        image = mean_frame(chosen, calibration, members)
-        noise = _noise_of(image, calibration, members[0])
-        if night.stars:
-            rows = dict(zip(night.stars, key, strict=True))
-            _check_inside(night, rows, image.data.shape[0])
-            _check_apart(night, rows)
-        else:
-            rows = _search(night, image, calibration)
-        traces = trace_stars(image, rows, noise, night)
-        alike = frames_alike(chosen, calibration, members, traces)
+    return [
+        _place(night, chosen, calibration, key, members, notes) for key, members in places.items()
+    ]
+
+
+def _place(night, chosen, calibration, key, members, notes):
+    """Find and trace the stars of exposures that share a place."""
+    image = mean_frame(chosen, calibration, members)
+    noise = _noise_of(image, calibration, members[0])
+    named = bool(night.stars)
+    if named:
+        rows = dict(zip(night.stars, key, strict=True))
+        _check_inside(night, rows, image.data.shape[0])
+        _check_apart(night, rows)
+    else:
+        rows = _search(night, image, calibration)
+    traces = trace_stars(image, rows, noise, night, notes=None if named else notes)
+    if len(members) > 1:
+        near = {name: list(trace.neighbours) for name, trace in traces.items()}
+        alike, betas = look_at_single_frames(chosen, calibration, members, traces, near)
         if alike is not None:
             image = mean_frame(chosen, calibration, alike)
             noise = _noise_of(image, calibration, members[0])
-            traces = trace_stars(image, rows, noise, night)
-        placements.append(Placement(tuple(members), image, traces))
-    return placements
+        rows = {name: rows[name] for name in traces}
+        traces = trace_stars(image, rows, noise, night, betas=betas)
+    return Placement(tuple(members), image, traces)
 
 
 def mean_frame(chosen, calibration, names):
     """Combine up to 25 science frames, spread over the night, into one in electron."""
-    spread = np.unique(np.linspace(0, len(names) - 1, MOST_FRAMES).round().astype(int))
+    spread = _spread(names)
     table = chosen["science"]
     times = dict(zip(map(str, table["filename"]), table["exposure_time"], strict=True))
     loaders = [
@@ -119,38 +130,85 @@ def mean_frame(chosen, calibration, names):
         ) from error
 
 
-def frames_alike(chosen, calibration, names, traces):
+def look_at_single_frames(chosen, calibration, names, traces, neighbours):
     """
-    Choose the frames in which the stars were most alike, where it matters.
+    Fit every star in single exposures, because a mean frame has a profile that none of them had.
 
-    The mean of frames between which the stars drifted and the seeing changed has a profile
-    that no exposure had: wider, and of another shape. A third of the frames, those nearest to
-    the typical one, gives the profile that the others have after a shift and a stretch.
+    Between exposures the stars drift and the seeing changes: their mean is wider and of another
+    shape, and its wings would put each exposure's flux wrong by parts in a thousand.
+
+    Parameters
+    ----------
+    chosen : ChosenFrames
+    calibration : Calibration
+    names : sequence of str
+        The exposures; at most 25 of them, spread over the night, are looked at.
+    traces : dict of str to `~slitlapse.trace.ProfileTrace`
+        Of the mean frame.
+    neighbours : dict of str to list of float
+        Distances of other stars in a star's window.
 
     Returns
     -------
-    list of str or None
-        None where all frames are alike enough, or too few to choose.
+    alike : list of str or None
+        The third of the exposures in which the stars were most alike; None where all are alike
+        enough, or too few to choose.
+    betas : dict of str to float
+        Exponent of each star's wings; only of stars that are bright enough to tell it.
     """
-    if len(names) < FEWEST_TO_CHOOSE:
-        return None
-    spread = np.unique(np.linspace(0, len(names) - 1, MOST_FRAMES).round().astype(int))
     table = chosen["science"]
     times = dict(zip(map(str, table["filename"]), table["exposure_time"], strict=True))
+    looked = [names[i] for i in _spread(names)]
     read_noise = float(np.median(calibration.door.read_noise(names[0])))
-    brightest = max(traces.values(), key=lambda trace: np.nansum(trace.table["amplitude"].value))
-    width = float(np.median(brightest.width))
-    found = []
-    for index in spread:
-        frame = calibration.door.electrons(names[index], "science", times[names[index]])
-        shift = measure_profile_shift(frame, brightest, read_noise=read_noise)
+    brightest = max(traces, key=lambda name: np.nansum(traces[name].table["amplitude"].value))
+    width = float(np.median(traces[brightest].width))
+    found, wings = [], {name: [] for name in traces}
+    for frame_name in looked:
+        frame = calibration.door.electrons(frame_name, "science", times[frame_name])
+        shift = measure_profile_shift(frame, traces[brightest], read_noise=read_noise)
         found.append((shift.offset / width, shift.width_factor))
-    found = np.array(found)
+        for name, trace in traces.items():
+            if np.ndim(trace.beta) or not trace.beta_uncertainty < CLEAR_WINGS:
+                continue
+            guess = np.asarray(trace.trace, float)[len(trace.width) // 2]
+            try:
+                single = ProfileTrace(
+                    frame, guess=guess + shift.offset if np.isfinite(shift.offset) else guess,
+                    read_noise=read_noise, neighbours=neighbours[name],
+                )  # fmt: skip
+            except StarNotFoundError:
+                continue  # too faint in a single exposure: the mean frame is what there is
+            if np.ndim(single.beta) == 0:
+                wings[name].append((single.beta, single.beta_uncertainty))
+    return _alike(looked, np.array(found)), _mean_wings(wings)
+
+
+def _alike(names, found):
+    """Choose the exposures nearest to the typical shift and width."""
+    if len(names) < FEWEST_TO_CHOOSE:
+        return None
     away = np.hypot(*(found - np.nanmedian(found, axis=0)).T)
     if not np.nanmedian(away) > BLUR:
         return None
     best = np.argsort(away)[: max(3, len(away) // 3)]
-    return [names[spread[i]] for i in sorted(best)]
+    return [names[i] for i in sorted(best)]
+
+
+def _mean_wings(wings):
+    """Weighted mean of 1 / beta, whose errors are more even than those of beta."""
+    betas = {}
+    for name, found in wings.items():
+        beta, error = np.array(found).reshape(-1, 2).T
+        clear = np.isfinite(error) & (error < CLEAR_WINGS * beta) & (error > 0)
+        if clear.any():
+            weight = (beta[clear] ** 2 / error[clear]) ** 2
+            betas[name] = float(1 / np.average(1 / beta[clear], weights=weight))
+    return betas
+
+
+def _spread(names):
+    """Indices of at most 25 exposures, spread over the night."""
+    return np.unique(np.linspace(0, len(names) - 1, MOST_FRAMES).round().astype(int))
 
 
 def _noise_of(image, calibration, filename):
@@ -195,20 +253,49 @@ def _search(night, image, calibration):
     return {letters[i]: float(row) for i, row in enumerate(rows[: len(letters)])}
 
 
-def trace_stars(image, rows, read_noise, night):
-    """Trace every star, fitting those that share a window together."""
-    traces = {}
+def trace_stars(image, rows, read_noise, night, betas=None, notes=None):
+    """
+    Trace every star, fitting those that share a window together.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`
+    rows : dict of str to float
+        Where each star is, at the middle of the dispersion axis.
+    read_noise : float
+        Of one pixel of ``image``, electron.
+    night : Night
+    betas : dict of str to float, optional
+        Exponents of the wings that are known already.
+    notes : list of str, optional
+        Gets a sentence for each star that cannot be traced; without it that is an error.
+
+    Returns
+    -------
+    dict of str to `~slitlapse.trace.ProfileTrace`
+    """
+    traces, betas = {}, {} if betas is None else betas
     for name, row in rows.items():
+        options = {"guess": row, "read_noise": read_noise, "beta": betas.get(name)}
         try:
-            trace = ProfileTrace(image, guess=row, read_noise=read_noise)
+            trace = ProfileTrace(image, **options)
             near = [
                 other - row for other in rows.values() if 0 < abs(other - row) < 2 * trace.reach
             ]
             if near:
-                trace = ProfileTrace(image, guess=row, read_noise=read_noise, neighbours=near)
+                trace = ProfileTrace(image, neighbours=near, **options)
         except StarNotFoundError as error:
-            raise NightError(
-                f"{night.source}: star {name} cannot be traced from row {row:.1f}: {error}"
-            ) from error
+            if notes is None:
+                raise NightError(
+                    f"{night.source}: star {name} cannot be traced from row {row:.1f}: {error}"
+                ) from error
+            notes.append(f"What stands out at row {row:.1f} is left out: {error}")
+            continue
         traces[name] = trace
+    if not traces:
+        raise NightError(
+            f"{night.source}: nothing that stands out on the slit (rows "
+            f"{', '.join(f'{row:.1f}' for row in rows.values())}) can be traced; give the position "
+            "of the stars in [stars], for example A = 123.4"
+        )
     return traces
