@@ -20,6 +20,7 @@ from slitlapse.photons import (
 
 __all__ = ["Calibration", "make_calibration"]
 
+DARK_FLAT = 5  # read noises of a lit pixel below which a flat shows no light
 SATURATED = MaskBits.saturated | MaskBits.bleeding
 
 
@@ -185,20 +186,27 @@ def make_dark(door, chosen, notes):
 
 
 def make_flat(door, chosen, notes):
-    """Combine the flats at one level of light; saturated frames are left out."""
+    """Combine the flats at one level of light; saturated and dark frames are left out."""
     names = []
     for name in chosen["flat"]["filename"]:
         frame = door.electrons(name, "flat")
         saturated = np.mean((frame.flags & SATURATED) != 0) if frame.flags is not None else 0
         if saturated > 0.2:
             notes.append(f"{name} (flat) is left out: {100 * saturated:.0f} % of it is saturated")
+        elif not lamp_level(frame.data) > DARK_FLAT * np.median(door.read_noise(name)):
+            notes.append(f"{name} (flat) is left out: it shows no light")
         else:
             names.append(name)
     if not names:
         notes.append("There is no flat: the sensitivity of every pixel is taken as 1")
         return None
     loaders = [lambda name=name: door.electrons(name, "flat") for name in names]
-    return combine_frames(loaders, scale=np.nanmedian if len(names) > 1 else None)
+    return combine_frames(loaders, scale=lamp_level if len(names) > 1 else None)
+
+
+def lamp_level(data):
+    """Level of the lit part of a flat: a slit may light only a tenth of the frame."""
+    return float(np.nanpercentile(data, 90))
 
 
 def _illuminated(flat, notes):

@@ -99,6 +99,11 @@ class FrameDoor:
             yield
         except NightError:
             raise
+        except OSError as error:
+            raise NightError(
+                f"{self.folder / filename} cannot be read: {error}. Put it back or take it out, and "
+                "run again: exposures that are finished are kept"
+            ) from error
         except ValueError as error:
             raise NightError(
                 f"{filename} cannot be opened as {self.described_by} describes it: correct the "

@@ -153,7 +153,7 @@ def look_at_single_frames(chosen, calibration, names, traces, neighbours):
     alike : list of str or None
         The third of the exposures in which the stars were most alike; None where all are alike
         enough, or too few to choose.
-    betas : dict of str to float
+    betas : dict of str to float or array of shape (n_x,)
         Exponent of each star's wings; only of stars that are bright enough to tell it.
     """
     table = chosen["science"]
@@ -168,7 +168,7 @@ def look_at_single_frames(chosen, calibration, names, traces, neighbours):
         shift = measure_profile_shift(frame, traces[brightest], read_noise=read_noise)
         found.append((shift.offset / width, shift.width_factor))
         for name, trace in traces.items():
-            if np.ndim(trace.beta) or not trace.beta_uncertainty < CLEAR_WINGS:
+            if not _has_clear_wings(trace):
                 continue
             guess = np.asarray(trace.trace, float)[len(trace.width) // 2]
             try:
@@ -178,8 +178,8 @@ def look_at_single_frames(chosen, calibration, names, traces, neighbours):
                 )  # fmt: skip
             except StarNotFoundError:
                 continue  # too faint in a single exposure: the mean frame is what there is
-            if np.ndim(single.beta) == 0:
-                wings[name].append((single.beta, single.beta_uncertainty))
+            if _has_clear_wings(single):
+                wings[name].append((1 / single.beta, single.beta_uncertainty / single.beta**2))
     return _alike(looked, np.array(found)), _mean_wings(wings)
 
 
@@ -194,15 +194,26 @@ def _alike(names, found):
     return [names[i] for i in sorted(best)]
 
 
+def _has_clear_wings(trace):
+    """Whether the exponent of a star's wings was measured well."""
+    error = trace.beta_uncertainty
+    return error is not None and bool(np.all((error > 0) & (error < CLEAR_WINGS * trace.beta)))
+
+
 def _mean_wings(wings):
-    """Weighted mean of 1 / beta, whose errors are more even than those of beta."""
+    """
+    Weighted mean of 1 / beta, whose errors are more even than those of beta.
+
+    A number, or an array along the spectrum where most exposures show that it changes there.
+    """
     betas = {}
     for name, found in wings.items():
-        beta, error = np.array(found).reshape(-1, 2).T
-        clear = np.isfinite(error) & (error < CLEAR_WINGS * beta) & (error > 0)
-        if clear.any():
-            weight = (beta[clear] ** 2 / error[clear]) ** 2
-            betas[name] = float(1 / np.average(1 / beta[clear], weights=weight))
+        if not found:
+            continue
+        if np.mean([np.ndim(shape) > 0 for shape, _ in found]) <= 0.5:
+            found = [(np.mean(shape), np.mean(error)) for shape, error in found]
+        value, error = (np.stack(np.broadcast_arrays(*part)) for part in zip(*found, strict=True))
+        betas[name] = 1 / np.average(value, axis=0, weights=error**-2.0)
     return betas
 
 

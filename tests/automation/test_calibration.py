@@ -1,0 +1,102 @@
+import shutil
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from slitlapse.automation import NightError, read_night
+from slitlapse.automation.calibration import make_calibration
+from slitlapse.automation.log import choose_frames, log_night
+
+
+@pytest.fixture
+def subset(toy_night, tmp_path):
+    """Make a night of some of the frames, some of them changed."""
+
+    def make(keep=lambda name: True, change=None, instrument="toy"):
+        raw = tmp_path / "raw"
+        raw.mkdir()
+        for path in sorted(toy_night.night.data.iterdir()):
+            if not keep(path.name):
+                continue
+            shutil.copy(path, raw / path.name)
+            if change is not None:
+                with fits.open(raw / path.name, mode="update") as hdus:
+                    change(path.name, hdus[0])
+        (tmp_path / "night.toml").write_text(
+            f'data = "raw"\ninstrument = "{instrument}"\noutput = "reduced"\n'
+        )
+        night = read_night(tmp_path / "night.toml")
+        return make_calibration(night, choose_frames(log_night(night), night))
+
+    return make
+
+
+def test_read_noise_is_measured_where_the_instrument_does_not_say(toy_night):
+    calibration = toy_night.calibration
+    assert "bias frames" in calibration.read_noise_source
+    # nine frames of 120 x 320 pixels; their common mean takes one of nine
+    error = 4.0 / np.sqrt(2 * 8 * 120 * 320)
+    for noise, gain in zip(calibration.door.read_noises, (1.5, 1.6), strict=True):
+        rounded = np.hypot(4.0, gain / np.sqrt(12))  # whole adu add their own scatter
+        assert abs(noise.to_value(u.electron) - rounded) < 4 * error
+
+
+def test_sensitivity_is_recovered_at_the_noise_of_the_flats(toy_night):
+    found = toy_night.calibration.door.sensitivity
+    region = toy_night.calibration.illuminated.mask & ~found.mask
+    region[:, :20] = region[:, -20:] = False
+    wrong = (found.sensitivity / toy_night.truth.sensitivity)[region]
+    expected = np.sqrt(np.mean((found.uncertainty / found.sensitivity)[region] ** 2))
+    assert 0.97 < np.std(wrong) / expected < 1.1
+
+
+def test_a_whole_calibration_has_nothing_to_say(toy_night):
+    assert toy_night.calibration.notes == ()
+
+
+def test_without_bias_the_overscan_takes_the_level_off(subset):
+    calibration = subset(lambda name: "bias" not in name)
+    assert calibration.door.bias is None
+    assert any("overscan alone" in note for note in calibration.notes)
+    assert "overscan of" in calibration.read_noise_source
+    # 24 columns x 120 rows of overscan
+    for noise in calibration.door.read_noises:
+        assert noise.value == pytest.approx(4.0, abs=4 * 4.0 / np.sqrt(2 * 24 * 120))
+
+
+def test_without_flat_the_sensitivity_is_one(subset):
+    calibration = subset(lambda name: "flat" not in name)
+    assert calibration.door.sensitivity is None and calibration.flat is None
+    assert any("There is no flat" in note for note in calibration.notes)
+
+
+def test_saturated_flats_are_left_out_by_name(subset):
+    def burn(name, hdu):
+        if name == "0010_flat.fits":
+            hdu.data[:, :640] = 65535
+
+    calibration = subset(change=burn)
+    assert any("0010_flat.fits (flat) is left out: 100 %" in note for note in calibration.notes)
+    assert calibration.flat.meta["NCOMBINE"] == 8
+
+
+def test_flats_without_light_are_left_out_by_name(subset):
+    def shut(name, hdu):
+        if "flat" in name:
+            hdu.data[:, :640] = np.random.default_rng(1).normal(1000, 2.5, (120, 640)).round()
+
+    calibration = subset(change=shut)
+    assert calibration.door.sensitivity is None
+    assert sum("it shows no light" in note for note in calibration.notes) == 9
+
+
+def test_nothing_to_take_the_level_off_stops_the_run(subset, tmp_path, toy_night):
+    toml = toy_night.night.instrument.source.read_text()
+    lines = [line for line in toml.splitlines() if not line.startswith("overscan")]
+    assert len(lines) == len(toml.splitlines()) - 2
+    lines = [f"{line}\nread_noise = 4.0" if line.startswith("gain") else line for line in lines]
+    (tmp_path / "bare.toml").write_text("\n".join(lines))
+    with pytest.raises(NightError, match=r"no bias frame, and amplifier .* has no overscan.*bias"):
+        subset(lambda name: "bias" not in name, instrument="bare.toml")
