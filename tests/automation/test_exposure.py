@@ -98,7 +98,7 @@ def test_wings_are_taken_off_before_the_sky_is_fitted(toy_night, plan):
 
 def test_saturated_pixels_are_reported_where_they_touch_the_aperture(toy_night, plan):
     name = str(toy_night.chosen["science"]["filename"][0])
-    row = int(round(float(plan.traces["target"].trace[300])))
+    row = round(float(plan.traces["target"].trace[300]))
     bad = np.zeros(plan.read_noise.shape, np.uint16)
     bad[row, 300] = bad[row + 30, 400] = MaskBits.saturated
     found = measure_exposure(replace(plan, door=plan.door.with_(bad=bad)), name, 60 * u.s)

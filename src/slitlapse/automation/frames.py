@@ -101,8 +101,8 @@ class FrameDoor:
             raise
         except OSError as error:
             raise NightError(
-                f"{self.folder / filename} cannot be read: {error}. Put it back or take it out, and "
-                "run again: exposures that are finished are kept"
+                f"{self.folder / filename} cannot be read: {error}. Put it back or take it out, "
+                "and run again: exposures that are finished are kept"
             ) from error
         except ValueError as error:
             raise NightError(
