@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from slitlapse.automation.store import ExposureStore, file_checksum, fingerprint
+from slitlapse.automation.store import (
+    ExposureStore,
+    file_checksum,
+    fingerprint,
+    one_run_at_a_time,
+)
 
 
 def test_what_is_put_comes_back(tmp_path):
@@ -52,3 +57,21 @@ def test_checksums_are_of_the_content(tmp_path):
     assert file_checksum(tmp_path / "a") == (
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
+
+
+def test_a_second_run_in_one_folder_is_refused_until_the_first_has_ended(tmp_path):
+    refused = pytest.raises(ValueError, match="another run is at work in")
+    with one_run_at_a_time(tmp_path), refused, one_run_at_a_time(tmp_path):
+        pass
+    with one_run_at_a_time(tmp_path):
+        pass
+
+
+def test_only_whole_exposures_count_as_kept(tmp_path):
+    store = ExposureStore(tmp_path, "key")
+    assert not store.has("a.fits", "0" * 64)
+    store.put("a.fits", "0" * 64, {"x": np.arange(1000.0)})
+    assert store.has("a.fits", "0" * 64)
+    path = store.path("a.fits", "0" * 64)
+    path.write_bytes(path.read_bytes()[:500])
+    assert not store.has("a.fits", "0" * 64)

@@ -44,7 +44,7 @@ def assemble_series(name, night, chosen, calibration, plans, exposures, waveleng
     calibration : Calibration
     plans : dict of str to ExposurePlan
         By file name.
-    exposures : list of dict
+    exposures : StoredExposures
         What `~slitlapse.automation.exposure.measure_exposure` gave, in order of time.
     wavelengths : StarWavelengths or None
         Without it the wavelengths are pixel numbers.
@@ -57,9 +57,7 @@ def assemble_series(name, night, chosen, calibration, plans, exposures, waveleng
     table = chosen["science"]
     plan = plans[str(table["filename"][0])]
 
-    def stack(key):
-        return np.stack([each[f"{name}/{key}"] for each in exposures], axis=-1)
-
+    stack = exposures.star(name).__getitem__
     fluxlike, reasons = _fluxlike(stack, plan.widths, night.extraction_method)
     mask = reasons != 0
     time, reference = _times(night, table)

@@ -80,8 +80,15 @@ def measure_exposure(plan, filename, exposure_time):
             "width_factor": shifts[name].width_factor,
             "bias_level": bias_level(frame),
         }
-        found |= {f"{name}/{key}": np.asarray(value) for key, value in measured.items()}
+        found |= {f"{name}/{key}": _compact(key, value) for key, value in measured.items()}
     return found
+
+
+def _compact(key, value):
+    """Fluxes in double precision, what describes them in single: long nights have many."""
+    value = np.asarray(value)
+    single = value.ndim and value.dtype.kind == "f" and not key.startswith("flux")
+    return value.astype(np.float32) if single else value
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,18 @@
 """The night in one loop: the story of one exposure, told for all of them."""
 
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from slitlapse.automation import products
 from slitlapse.automation.assemble import assemble_series, series_filename
 from slitlapse.automation.calibration import make_calibration
-from slitlapse.automation.exposure import (
-    ExposurePlan,
-    default_widths,
-    measure_exposure,
-    needed_rows,
-)
+from slitlapse.automation.exposure import ExposurePlan, default_widths, needed_rows
 from slitlapse.automation.log import choose_frames, log_night, write_log
+from slitlapse.automation.measure_all import measure_all
 from slitlapse.automation.report import night_report
 from slitlapse.automation.sky_model import plan_sky
 from slitlapse.automation.stars import place_stars
-from slitlapse.automation.store import ExposureStore, file_checksum, fingerprint
+from slitlapse.automation.store import fingerprint, one_run_at_a_time
 from slitlapse.automation.wavelengths import solve_night
 
 __all__ = ["NightResult", "reduce_night"]
@@ -90,6 +84,12 @@ def reduce_night(night, *, jobs=1, executor=None, progress=False):
         In one sentence, where the night cannot be reduced as asked.
     """
     night.output.mkdir(parents=True, exist_ok=True)
+    with one_run_at_a_time(night.output):
+        return _reduce(night, executor or jobs, progress)
+
+
+def _reduce(night, workers, progress):
+    """Tell the story of the night, question by question."""
     log = log_night(night)  # what data did we gather?
     chosen = choose_frames(log, night)
     calibration = make_calibration(night, chosen)  # photons, and how sensitive are the pixels?
@@ -99,9 +99,7 @@ def reduce_night(night, *, jobs=1, executor=None, progress=False):
         report = night_report(night, log, chosen, calibration, [], {}, {}, notes)
         return NightResult(night.output, notes=tuple(notes), report=report.path)
 
-    placements = place_stars(
-        night, chosen, calibration, notes
-    )  # how is the stars' light positioned?
+    placements = place_stars(night, chosen, calibration, notes)  # where is the light of stars?
     solutions, tilt = solve_night(night, chosen, calibration, placements, notes)
     plans = {}
     for placement in placements:
@@ -109,7 +107,8 @@ def reduce_night(night, *, jobs=1, executor=None, progress=False):
         plans |= dict.fromkeys(placement.filenames, plan)
     write_basis(log, calibration, night)  # not before: a mistake above leaves old results alone
     products.write_traces(placements, solutions, night.output)
-    exposures = measure_all(night, chosen, plans, executor or jobs, progress)
+    key = fingerprint(products.decisions(night, plans))
+    exposures = measure_all(night, chosen["science"], plans, key, workers, progress)
     series, files = {}, {}
     for name in placements[0].traces:
         series[name] = assemble_series(
@@ -137,48 +136,3 @@ def plan_exposures(night, placement, calibration, tilt, notes):
     half_rows = needed_rows(placement.traces, widths)
     sky = plan_sky(night, placement, calibration, read_noise, tilt, half_rows, notes)
     return ExposurePlan(door, placement.traces, sky, read_noise, tuple(widths), half_rows)
-
-
-def measure_all(night, chosen, plans, workers, progress):
-    """
-    Measure every exposure, or take it from the run before.
-
-    Returns
-    -------
-    list of dict
-        One per science frame, in order of time.
-    """
-    from tqdm import tqdm
-
-    table = chosen["science"]
-    key = fingerprint(products.decisions(night, plans))
-    store = ExposureStore(night.output / "exposures", key)
-    names = [str(name) for name in table["filename"]]
-    sums = [file_checksum(night.data / name) for name in names]
-    missing = [i for i in range(len(names)) if store.get(names[i], sums[i]) is None]
-    jobs = [(plans[names[i]], names[i], table["exposure_time"][i]) for i in missing]
-    shown = tqdm(
-        total=len(names), initial=len(names) - len(jobs), desc="exposures", unit="frame",
-        disable=None if progress else True,
-    )  # fmt: skip
-    with shown, _pool(workers, len(jobs)) as pool:
-        results = map(_measure, jobs) if pool is None else pool.map(_measure, jobs)
-        for i, arrays in zip(missing, results, strict=True):
-            store.put(names[i], sums[i], arrays)
-            shown.update()
-    return [store.get(name, checksum) for name, checksum in zip(names, sums, strict=True)]
-
-
-def _pool(workers, n_jobs):
-    """An executor to enter, or None for this very process."""
-    if isinstance(workers, Executor) or hasattr(workers, "submit"):
-        return nullcontext(workers)
-    if workers > 1 and n_jobs > 1:
-        return ProcessPoolExecutor(min(workers, n_jobs))
-    return nullcontext(None)
-
-
-def _measure(job):
-    """Measure one exposure (a plain function, so that other processes can call it)."""
-    plan, name, exposure_time = job
-    return measure_exposure(plan, name, exposure_time)

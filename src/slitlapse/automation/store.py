@@ -3,6 +3,7 @@
 import hashlib
 import json
 import zipfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from slitlapse.automation.series_file import write_atomically
 
-__all__ = ["ExposureStore", "file_checksum", "fingerprint"]
+__all__ = ["ExposureStore", "file_checksum", "fingerprint", "one_run_at_a_time"]
 
 
 def file_checksum(path):
@@ -40,6 +41,34 @@ def fingerprint(content):
 
     add(content)
     return digest.hexdigest()[:24]
+
+
+@contextmanager
+def one_run_at_a_time(folder):
+    """
+    Keep a second run out of a folder while one is at work in it.
+
+    The operating system lets go of the lock when a run ends, however it ends.
+
+    Raises
+    ------
+    ValueError
+        Where another run is at work.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows: files are put in place whole, but two runs do work twice
+        yield
+        return
+    with open(Path(folder) / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(
+                f"another run is at work in {folder}: wait until it has ended, or give this night "
+                "another output"
+            ) from error
+        yield
 
 
 @dataclass(frozen=True)
@@ -73,6 +102,10 @@ class ExposureStore:
         except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile):
             return None  # not whole: the exposure is measured again
         return kept if str(kept.pop("key", "")) == self.key else None
+
+    def has(self, name, checksum):
+        """Whether the arrays of an exposure are kept, whole."""
+        return self.get(name, checksum) is not None
 
     def put(self, name, checksum, arrays):
         """Keep the arrays of an exposure, whole or not at all."""

@@ -1,0 +1,150 @@
+"""Who measures the exposures? This process, several, or another machine: the result is the same."""
+
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+
+from slitlapse.automation.exposure import measure_exposure
+from slitlapse.automation.log import NightError
+from slitlapse.automation.store import ExposureStore, file_checksum
+
+__all__ = ["StoredExposures", "measure_all"]
+
+MOST_TOGETHER = 8  # exposures that travel to a worker with one copy of the plan
+
+
+@dataclass(frozen=True)
+class StoredExposures:
+    """
+    What was measured of all exposures of a night, kept on disk.
+
+    Parameters
+    ----------
+    store : ExposureStore
+    frames : tuple of (str, str)
+        Name and checksum of each frame, in order of time.
+    """
+
+    store: ExposureStore
+    frames: tuple
+
+    def __len__(self):
+        return len(self.frames)
+
+    def __iter__(self):
+        """Yield the arrays of one exposure after the other, `dict` of str to array."""
+        for name, checksum in self.frames:
+            arrays = self.store.get(name, checksum)
+            if arrays is None:
+                raise NightError(
+                    f"{self.store.path(name, checksum)} has vanished or is damaged: run again, the "
+                    f"exposure {name} is then measured anew"
+                )
+            yield arrays
+
+    def star(self, name):
+        """
+        Gather what was measured of one star.
+
+        Returns
+        -------
+        dict of str to array
+            Last axis: the exposures, in order of time.
+        """
+        gathered, start = {}, f"{name}/"
+        for index, arrays in enumerate(self):
+            for key, values in arrays.items():
+                if not key.startswith(start):
+                    continue
+                whole = gathered.setdefault(
+                    key[len(start) :], np.empty((*values.shape, len(self)), values.dtype)
+                )
+                whole[..., index] = values
+        return gathered
+
+
+def measure_all(night, table, plans, key, workers=1, progress=False):
+    """
+    Measure every exposure, or take it from the run before.
+
+    Parameters
+    ----------
+    night : Night
+    table : `~astropy.table.QTable`
+        Rows of the log: the science frames, in order of time.
+    plans : mapping of str to ExposurePlan
+        By file name.
+    key : str
+        Fingerprint of all that the plans hold.
+    workers : int or `~concurrent.futures.Executor`
+        How many processes, or who does the work instead.
+    progress : bool
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    StoredExposures
+    """
+    from tqdm import tqdm
+
+    store = ExposureStore(night.output / "exposures", key)
+    names = [str(name) for name in table["filename"]]
+    frames = tuple((name, file_checksum(night.data / name)) for name in names)
+    missing = [i for i, frame in enumerate(frames) if not store.has(*frame)]
+    jobs = [(names[i], table["exposure_time"][i]) for i in missing]
+    checksums = dict(frames)
+    shown = tqdm(
+        total=len(names), initial=len(names) - len(jobs), desc="exposures", unit="frame",
+        disable=None if progress else True,
+    )  # fmt: skip
+    with shown:
+        for name, arrays in _measured(jobs, plans, workers):
+            store.put(name, checksums[name], arrays)
+            shown.update()
+    return StoredExposures(store, frames)
+
+
+def _measured(jobs, plans, workers):
+    """Yield name and arrays of each exposure, in the order in which they are finished."""
+    own = not hasattr(workers, "submit")
+    if own and (workers < 2 or len(jobs) < 2):
+        for name, exposure_time in jobs:
+            yield name, measure_exposure(plans[name], name, exposure_time)
+        return
+    n_workers = min(workers, len(jobs)) if own else None
+    size = MOST_TOGETHER
+    if own:  # several turns for each, so that none waits long for the last one
+        size = min(max(len(jobs) // (4 * n_workers), 1), size)
+    pool = ProcessPoolExecutor(n_workers) if own else nullcontext(workers)
+    with pool as executor:
+        futures = [executor.submit(_measure_some, *chunk) for chunk in _chunks(jobs, plans, size)]
+        try:
+            for future in as_completed(futures):
+                yield from future.result()
+        except BrokenProcessPool as error:
+            raise NightError(
+                "a worker process was ended from outside, often because memory was full: run again "
+                "with fewer --jobs; exposures that are finished are kept"
+            ) from error
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+def _chunks(jobs, plans, size):
+    """Split the jobs into parts of at most ``size`` exposures that share one plan."""
+    by_plan = {}
+    for name, exposure_time in jobs:
+        by_plan.setdefault(id(plans[name]), []).append((name, exposure_time))
+    for part in by_plan.values():
+        plan = plans[part[0][0]]
+        for start in range(0, len(part), size):
+            yield plan, part[start : start + size]
+
+
+def _measure_some(plan, jobs):
+    """Measure some exposures (a plain function, so that other processes can call it)."""
+    return [(name, measure_exposure(plan, name, seconds)) for name, seconds in jobs]
