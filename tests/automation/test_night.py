@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from slitlapse.automation import SpectralTimeSeries, read_night, reduce_night, simulate_night
 from slitlapse.automation.scene import SimulatedStar
@@ -149,3 +150,28 @@ def test_a_series_read_from_its_file_is_the_one_returned(toy_night):
         series = toy_night.result.series[name]
         assert np.array_equal(back.flux.value, series.flux.value, equal_nan=True)
         assert back.metadata == series.metadata
+
+
+@pytest.mark.slow
+def test_exposures_that_cannot_be_used_are_masked_and_said(small):
+    names = sorted(path.name for path in (small / "raw").glob("*science*"))
+
+    def change(name, new):
+        with fits.open(small / "raw" / name, mode="update") as hdus:
+            hdus[0].data = new(hdus[0].data)
+
+    def dark(raw):
+        noise = np.random.default_rng(1).normal(1000, 2.5, raw[:, :640].shape)
+        return np.hstack([noise.round().astype(raw.dtype), raw[:, 640:]])
+
+    change(names[1], dark)
+    change(names[2], lambda raw: np.full_like(raw, 65535))
+    change(names[4], lambda raw: np.full(raw.shape, np.nan, np.float32))
+    result = run(small)
+    for series in result.series.values():
+        assert np.array_equal(series.mask.all(axis=0), [0, 0, 1, 0, 1, 0])
+        signal = np.median((series.flux / series.uncertainty).value[:, [0, 3, 5, 1]], axis=0)
+        assert np.all(signal[:3] > 30) and abs(signal[3]) < 1
+    said = "\n".join(result.notes)
+    assert f"100 % of the pixels of {names[2]} are saturated or bad" in said
+    assert names[4] in said and names[1] not in said

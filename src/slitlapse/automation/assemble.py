@@ -16,6 +16,7 @@ __all__ = ["assemble_series", "series_filename"]
 
 FWHM = np.sqrt(8 * np.log(2))
 PARTS = ("star", "sky", "read", "dark", "flat", "skyfit")
+FEWEST_PIXELS = 50  # good ones, of an exposure whose shift along the dispersion is measured
 MOST_LOST = 0.5  # of the light in the aperture; beyond it the profile cannot make up for it
 REASONS = {
     1: "no good pixel in the aperture",
@@ -70,7 +71,7 @@ def assemble_series(name, night, chosen, calibration, plans, exposures, waveleng
         timelike[key] = stack(key) * unit
     _add_wavelength_shift(timelike, fluxlike, mask, wavelike)
     timelike["seeing"] = FWHM * np.median(stack("width_used"), axis=0) * u.pix
-    timelike["sky_level"] = np.nanmedian(stack("sky_level"), axis=0) * u.electron
+    timelike["sky_level"] = _typical(stack("sky_level")) * u.electron
     timelike["n_hit"] = stack("n_hit").sum(axis=0)
     timelike["filename"] = [str(each) for each in table["filename"]]
     if wavelengths is not None and len(wavelengths.solutions) > 1:
@@ -159,6 +160,14 @@ def _wavelike(wavelengths, n_wave):
     )
 
 
+def _typical(values):
+    """Median over wavelengths, NaN for an exposure without any."""
+    typical = np.full(values.shape[1], np.nan)
+    some = np.isfinite(values).any(axis=0)
+    typical[some] = np.nanmedian(values[:, some], axis=0)
+    return typical
+
+
 def _add_pointing(timelike, night, table):
     """Airmass of the log; angles computed where target and site are known."""
     timelike["airmass"] = np.array(table["airmass"], float)
@@ -178,15 +187,20 @@ def _add_wavelength_shift(timelike, fluxlike, mask, wavelike):
     n_time = len(timelike)
     shift, error = np.full(n_time, np.nan), np.full(n_time, np.nan)
     if n_time > 1:
+        # an exposure without light has no lines to measure a shift with
+        known = (~mask).sum(axis=0) >= FEWEST_PIXELS
         wave = wavelike["wavelength"]
         use = np.ones(len(wave), bool)
         if wave.unit.is_equivalent(u.AA):
             use = ~telluric_mask(wave)
-        measured = measure_shift(
-            fluxlike["flux"].value.T, uncertainty=fluxlike["uncertainty"].value.T, mask=mask.T,
-            use=use,
-        )  # fmt: skip
-        shift, error = measured.shift, measured.shift_uncertainty
+        if known.sum() > 1:
+            measured = measure_shift(
+                fluxlike["flux"].value.T[known],
+                uncertainty=fluxlike["uncertainty"].value.T[known],
+                mask=mask.T[known],
+                use=use,
+            )
+            shift[known], error[known] = measured.shift, measured.shift_uncertainty
     timelike["wavelength_shift"] = shift * u.pix
     timelike["wavelength_shift_uncertainty"] = error * u.pix
 

@@ -7,6 +7,7 @@ import numpy as np
 from astropy.nddata import CCDData
 
 from slitlapse.automation.frames import FrameDoor
+from slitlapse.automation.log import NightError
 from slitlapse.automation.sky_model import SkyPlan
 from slitlapse.extraction import (
     PixelNoise,
@@ -16,11 +17,12 @@ from slitlapse.extraction import (
     optimal_sums,
 )
 from slitlapse.photons import MaskBits
-from slitlapse.trace import measure_profile_shift
+from slitlapse.trace import ProfileShift, measure_profile_shift
 
 __all__ = ["ExposurePlan", "measure_exposure"]
 
 WING_STEP = 64  # columns between which the wings change evenly
+MOST_BAD = 0.9  # of the pixels of an exposure; beyond it there is nothing to measure
 POOR_SHIFT = 0.3  # px; a star too faint to say better moves with the others
 PROFILE_ERROR = 0.02  # of a real star's light: no reason to call the core of a bright one a hit
 
@@ -64,9 +66,17 @@ def measure_exposure(plan, filename, exposure_time):
     Returns
     -------
     dict of str to array
-        Keys are ``<star>/<what>``, values have the shape (n_x,), (n_width, n_x) or ().
+        Keys are ``<star>/<what>``, values have the shape (n_x,), (n_width, n_x) or (); only
+        ``lost``, the reason, where the frame cannot be used.
     """
-    frame = plan.door.electrons(filename, "science", exposure_time)
+    try:
+        frame = plan.door.electrons(filename, "science", exposure_time)
+    except NightError as error:
+        return {"lost": np.array(str(error))}
+    bad = 0 if frame.mask is None else np.mean(frame.mask)
+    if bad > MOST_BAD:
+        words = f"{100 * bad:.0f} % of the pixels of {filename} are saturated or bad"
+        return {"lost": np.array(words)}
     shifts = find_shifts(plan, frame)
     views = {name: look_at(plan, name, shifts[name]) for name in plan.traces}
     sky = plan.sky.fit(without_stars(plan, frame, views, shifts), shifts)
@@ -103,10 +113,7 @@ class Shift:
 def find_shifts(plan, frame):
     """Measure the shift of every star; one too faint for that moves as the others do."""
     typical = float(np.median(plan.read_noise))
-    found = {
-        name: measure_profile_shift(frame, trace, read_noise=typical)
-        for name, trace in plan.traces.items()
-    }
+    found = {name: _shift_of(frame, trace, typical) for name, trace in plan.traces.items()}
     good = [
         s for s in found.values() if np.isfinite(s.offset) and s.offset_uncertainty < POOR_SHIFT
     ]
@@ -120,6 +127,14 @@ def find_shifts(plan, frame):
         name: Shift(s.offset, s.offset_uncertainty, s.width_factor) if s in good else common
         for name, s in found.items()
     }
+
+
+def _shift_of(frame, trace, read_noise):
+    """Shift of one star, unknown where too few good pixels are near it."""
+    try:
+        return measure_profile_shift(frame, trace, read_noise=read_noise)
+    except ValueError:
+        return ProfileShift(np.nan, np.inf)
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,18 +52,40 @@ class StoredExposures:
         Returns
         -------
         dict of str to array
-            Last axis: the exposures, in order of time.
+            Last axis: the exposures, in order of time. NaN, 0 or False in exposures that are
+            lost.
         """
         gathered, start = {}, f"{name}/"
         for index, arrays in enumerate(self):
             for key, values in arrays.items():
                 if not key.startswith(start):
                     continue
-                whole = gathered.setdefault(
-                    key[len(start) :], np.empty((*values.shape, len(self)), values.dtype)
-                )
-                whole[..., index] = values
+                short = key[len(start) :]
+                if short not in gathered:
+                    nothing = np.nan if values.dtype.kind == "f" else 0
+                    shape = (*values.shape, len(self))
+                    gathered[short] = np.full(shape, nothing, values.dtype)
+                gathered[short][..., index] = values
         return gathered
+
+    def lost(self):
+        """
+        Say which exposures could not be used.
+
+        Returns
+        -------
+        list of str
+            A sentence for each.
+
+        Raises
+        ------
+        NightError
+            Where all are lost.
+        """
+        reasons = [str(arrays["lost"]) for arrays in self if "lost" in arrays]
+        if len(reasons) == len(self):
+            raise NightError(f"no exposure can be used. The last: {reasons[-1]}")
+        return [f"An exposure is masked, because {reason}" for reason in reasons]
 
 
 def measure_all(night, table, plans, key, workers=1, progress=False):

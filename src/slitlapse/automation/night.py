@@ -109,6 +109,7 @@ def _reduce(night, workers, progress):
     products.write_traces(placements, solutions, night.output)
     key = fingerprint(products.decisions(night, plans))
     exposures = measure_all(night, chosen["science"], plans, key, workers, progress)
+    notes += exposures.lost()
     series, files = {}, {}
     for name in placements[0].traces:
         series[name] = assemble_series(

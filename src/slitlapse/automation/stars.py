@@ -20,6 +20,7 @@ from slitlapse.trace import (
 __all__ = ["Placement", "place_stars"]
 
 MOST_FRAMES = 25  # enough for a mean frame; more only take longer
+MOST_BAD = 0.9  # of the pixels of a science frame that is looked at
 FEWEST_TO_CHOOSE = 6
 CLEAR_WINGS = 0.2  # relative error of the wings' exponent beyond which it is not one's own
 BLUR = 0.02  # typical shift over the width, or change of the width, that is worth a choice
@@ -85,8 +86,9 @@ def place_stars(night, chosen, calibration, notes):
 
 def _place(night, chosen, calibration, key, members, notes):
     """Find and trace the stars of exposures that share a place."""
-    image = mean_frame(chosen, calibration, members)
-    noise = _noise_of(image, calibration, members[0])
+    looked = readable_frames(chosen, calibration, members)
+    image = mean_frame(chosen, calibration, looked)
+    noise = _noise_of(image, calibration, looked[0])
     named = bool(night.stars)
     if named:
         rows = dict(zip(night.stars, key, strict=True))
@@ -95,25 +97,49 @@ def _place(night, chosen, calibration, key, members, notes):
     else:
         rows = _search(night, image, calibration)
     traces = trace_stars(image, rows, noise, night, notes=None if named else notes)
-    if len(members) > 1:
+    if len(looked) > 1:
         near = {name: list(trace.neighbours) for name, trace in traces.items()}
-        alike, betas = look_at_single_frames(chosen, calibration, members, traces, near)
+        alike, betas = look_at_single_frames(chosen, calibration, looked, traces, near)
         if alike is not None:
             image = mean_frame(chosen, calibration, alike)
-            noise = _noise_of(image, calibration, members[0])
+            noise = _noise_of(image, calibration, alike[0])
         rows = {name: rows[name] for name in traces}
         traces = trace_stars(image, rows, noise, night, betas=betas)
     return Placement(tuple(members), image, traces)
 
 
+def readable_frames(chosen, calibration, names):
+    """
+    Choose up to 25 science frames, spread over the night, that hold light at all.
+
+    Raises
+    ------
+    NightError
+        Where none can be used: what is wrong with the last of them.
+    """
+    times, good, trouble = _exposure_times(chosen), [], None
+    for index in np.unique(np.linspace(0, len(names) - 1, MOST_FRAMES).round().astype(int)):
+        name = names[index]
+        try:
+            frame = calibration.door.electrons(name, "science", times[name])
+        except NightError as error:
+            trouble = error  # said again, with its name, where every exposure is measured
+            continue
+        if frame.mask is None or np.mean(frame.mask) < MOST_BAD:
+            good.append(name)
+    if not good:
+        raise trouble or NightError(
+            f"no science frame can be used: in {', '.join(names[:3])} more than "
+            f"{100 * MOST_BAD:.0f} % of the pixels are saturated or bad"
+        )
+    return good
+
+
 def mean_frame(chosen, calibration, names):
-    """Combine up to 25 science frames, spread over the night, into one in electron."""
-    spread = _spread(names)
-    table = chosen["science"]
-    times = dict(zip(map(str, table["filename"]), table["exposure_time"], strict=True))
+    """Combine science frames into one in electron."""
+    times = _exposure_times(chosen)
     loaders = [
-        lambda name=names[i]: calibration.door.electrons(name, "science", times[name])
-        for i in spread
+        lambda name=name: calibration.door.electrons(name, "science", times[name]) for name in names
     ]
     if len(loaders) == 1:
         return loaders[0]()
@@ -124,7 +150,7 @@ def mean_frame(chosen, calibration, names):
     except NightError:
         raise
     except ValueError as error:
-        counted = ", ".join(f"{i} is {names[j]}" for i, j in enumerate(spread))
+        counted = ", ".join(f"{i} is {name}" for i, name in enumerate(names))
         raise NightError(
             f"the science frames cannot be combined: {error} (Frame {counted}.)"
         ) from error
@@ -142,7 +168,7 @@ def look_at_single_frames(chosen, calibration, names, traces, neighbours):
     chosen : ChosenFrames
     calibration : Calibration
     names : sequence of str
-        The exposures; at most 25 of them, spread over the night, are looked at.
+        The exposures to look at.
     traces : dict of str to `~slitlapse.trace.ProfileTrace`
         Of the mean frame.
     neighbours : dict of str to list of float
@@ -156,14 +182,12 @@ def look_at_single_frames(chosen, calibration, names, traces, neighbours):
     betas : dict of str to float or array of shape (n_x,)
         Exponent of each star's wings; only of stars that are bright enough to tell it.
     """
-    table = chosen["science"]
-    times = dict(zip(map(str, table["filename"]), table["exposure_time"], strict=True))
-    looked = [names[i] for i in _spread(names)]
+    times = _exposure_times(chosen)
     read_noise = float(np.median(calibration.door.read_noise(names[0])))
     brightest = max(traces, key=lambda name: np.nansum(traces[name].table["amplitude"].value))
     width = float(np.median(traces[brightest].width))
     found, wings = [], {name: [] for name in traces}
-    for frame_name in looked:
+    for frame_name in names:
         frame = calibration.door.electrons(frame_name, "science", times[frame_name])
         shift = measure_profile_shift(frame, traces[brightest], read_noise=read_noise)
         found.append((shift.offset / width, shift.width_factor))
@@ -180,7 +204,7 @@ def look_at_single_frames(chosen, calibration, names, traces, neighbours):
                 continue  # too faint in a single exposure: the mean frame is what there is
             if _has_clear_wings(single):
                 wings[name].append((1 / single.beta, single.beta_uncertainty / single.beta**2))
-    return _alike(looked, np.array(found)), _mean_wings(wings)
+    return _alike(names, np.array(found)), _mean_wings(wings)
 
 
 def _alike(names, found):
@@ -217,9 +241,10 @@ def _mean_wings(wings):
     return betas
 
 
-def _spread(names):
-    """Indices of at most 25 exposures, spread over the night."""
-    return np.unique(np.linspace(0, len(names) - 1, MOST_FRAMES).round().astype(int))
+def _exposure_times(chosen):
+    """Exposure time of every science frame by its name."""
+    table = chosen["science"]
+    return dict(zip(map(str, table["filename"]), table["exposure_time"], strict=True))
 
 
 def _noise_of(image, calibration, filename):
