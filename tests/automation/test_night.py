@@ -164,8 +164,11 @@ def test_exposures_that_cannot_be_used_are_masked_and_said(small):
         noise = np.random.default_rng(1).normal(1000, 2.5, raw[:, :640].shape)
         return np.hstack([noise.round().astype(raw.dtype), raw[:, 640:]])
 
+    def burnt(raw):
+        return np.hstack([np.full_like(raw[:, :640], 65535), raw[:, 640:]])
+
     change(names[1], dark)
-    change(names[2], lambda raw: np.full_like(raw, 65535))
+    change(names[2], burnt)
     change(names[4], lambda raw: np.full(raw.shape, np.nan, np.float32))
     result = run(small)
     for series in result.series.values():

@@ -143,17 +143,23 @@ def _measured(jobs, plans, workers):
     pool = ProcessPoolExecutor(n_workers) if own else nullcontext(workers)
     with pool as executor:
         futures = [executor.submit(_measure_some, *chunk) for chunk in _chunks(jobs, plans, size)]
+        trouble = None
         try:
             for future in as_completed(futures):
-                yield from future.result()
-        except BrokenProcessPool as error:
-            raise NightError(
-                "a worker process was ended from outside, often because memory was full: run again "
-                "with fewer --jobs; exposures that are finished are kept"
-            ) from error
+                if future.exception() is None:
+                    yield from future.result()
+                elif trouble is None:  # the others go on: what they finish is kept
+                    trouble = future.exception()
         finally:
             for future in futures:
                 future.cancel()
+    if isinstance(trouble, BrokenProcessPool):
+        raise NightError(
+            "a worker process was ended from outside, often because memory was full: run again "
+            "with fewer --jobs; exposures that are finished are kept"
+        ) from trouble
+    if trouble is not None:
+        raise trouble
 
 
 def _chunks(jobs, plans, size):
