@@ -11,6 +11,9 @@ from .frame import find_limits, show_frame
 
 __all__ = ["FlipBook"]
 
+PLACE = (0.08, 0.2, 0.79, 0.76)  # left, bottom, width, height of a page's image
+BAR_PLACE = (0.88, 0.2, 0.02, 0.76)
+
 
 @dataclass(frozen=True)
 class FlipBook:
@@ -116,9 +119,21 @@ class FlipBook:
         pngs : list of bytes
             One PNG file per frame, for a page with a slider.
         """
+        from matplotlib.figure import Figure
+
         shared = {"limits": self.limits()} if self.same_scale else {}
         shared = {} if "limits" in self.options else shared
-        return [figure_to_png(self.draw(number, **shared), dpi=dpi) for number in range(len(self))]
+        # places are fixed, not found for each page: that would take most of the time
+        figure, pngs = Figure(figsize=self.figsize), []
+        for number in range(len(self)):
+            figure.clear()
+            ax = figure.add_axes(PLACE)
+            bar = figure.add_axes(BAR_PLACE)
+            with_bar = self.options.get("colorbar", True)
+            bar.set_visible(bool(with_bar))
+            self.draw(number, ax, **shared, colorbar=bar if with_bar is True else with_bar)
+            pngs.append(figure_to_png(figure, dpi=dpi))
+        return pngs
 
     def save(self, path, *, fps=2, dpi=80):
         """

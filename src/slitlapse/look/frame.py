@@ -51,8 +51,8 @@ def show_frame(
         Values of black and white, see `find_limits`.
     stretch : {"linear", "log", "asinh"}, optional
         How grey follows value between the limits.
-    colorbar : bool, optional
-        Add a colour bar.
+    colorbar : bool or `~matplotlib.axes.Axes`, optional
+        Add a colour bar; into these axes, where they are given.
     **kwargs
         For `~matplotlib.axes.Axes.imshow`.
 
@@ -88,8 +88,10 @@ def show_frame(
         overlay[mask] = (0.85, 0.1, 0.1, 0.8)
         ax.imshow(overlay, origin="lower", aspect="auto", interpolation="none", label="mask")
     ax.set(xlabel="x (pixel)", ylabel="y (pixel)")
-    if colorbar:
+    if colorbar is True:
         ax.figure.colorbar(drawn, ax=ax, label=unit, pad=0.01)
+    elif colorbar is not False:
+        ax.figure.colorbar(drawn, cax=colorbar, label=unit)
     return ax
 
 

@@ -1,0 +1,97 @@
+"""What is drawn of a night."""
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.table import QTable
+from astropy.time import Time
+from PIL import Image
+
+from slitlapse.automation import SpectralTimeSeries, explain, light_curves
+
+N_WAVE, N_TIME = 40, 9
+
+
+def star(name, level=1000.0, seed=1, **timelike):
+    truth = level * np.linspace(1, 2, N_WAVE)[:, None] * np.ones(N_TIME)
+    time = Time(2460000.5 + np.arange(N_TIME) / 24, format="jd", scale="tdb")
+    return SpectralTimeSeries(
+        QTable({"wavelength": (4000 + 2.0 * np.arange(N_WAVE)) * u.AA}),
+        QTable({"time": time, **timelike}),
+        {
+            "flux": np.random.default_rng(seed).poisson(truth) * u.electron,
+            "uncertainty": np.sqrt(truth + 25) * u.electron,
+            "variance_star": truth * u.electron**2,
+            "variance_read": np.full(truth.shape, 25.0) * u.electron**2,
+            "variance_dark": np.zeros(truth.shape) * u.electron**2,
+        },
+        metadata={"star": name, "medium": "air"},
+    )
+
+
+def labels(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_the_mean_spectrum_leaves_masked_samples_out():
+    series = star("A")
+    series.flux[3, 4] = 1e9 * u.electron
+    series.mask[3, 4] = True
+    ax = explain.plot_mean_spectrum(series)
+    drawn = ax.lines[0].get_ydata()
+    expected = np.delete(series.flux.value[3], 4).mean()
+    assert drawn[3] == pytest.approx(expected)
+    assert ax.get_xlabel() == "wavelength (air, Angstrom)"
+    assert labels(ax) == ["star A: mean of 9"]
+
+
+def test_the_picture_of_a_series_is_flux_over_its_median_in_time():
+    series = star("A")
+    mesh = explain.show_series(series).collections[0]
+    flux = series.flux.value
+    assert np.allclose(mesh.get_array(), flux / np.median(flux, axis=1)[:, None])
+
+
+def test_the_noise_is_drawn_whole_and_in_its_parts_that_are_there():
+    ax = explain.plot_noise(star("A"))
+    assert labels(ax) == ["total", "star", "read noise"]  # no dark current: none is drawn
+    total, light, read = (line.get_ydata() for line in ax.lines)
+    assert np.allclose(total**2, light**2 + read**2)
+    assert np.allclose(read, 5)
+
+
+def test_light_curves_stand_below_each_other_with_their_errors():
+    curves = light_curves(star("A"), [star("B", seed=2)], wavelength=30 * u.AA)
+    ax = explain.plot_light_curves(curves)
+    assert len(ax.containers) == curves.shape[0] == 2
+    for row, container in enumerate(ax.containers):
+        drawn = container.lines[0].get_ydata()
+        assert np.allclose(np.diff(drawn), np.diff(curves.flux[row].value))
+        assert np.allclose(container.lines[0].get_xdata(), np.arange(N_TIME))
+    assert ax.get_title() == "star A / B"
+
+
+def test_diagnostics_have_a_panel_each_and_every_star_in_it():
+    strips = {
+        "seeing": np.linspace(4, 5, N_TIME) * u.pix,
+        "spatial_shift": np.arange(N_TIME) * u.pix,
+        "spatial_shift_uncertainty": np.full(N_TIME, 0.1) * u.pix,
+        "airmass": np.linspace(1, 2, N_TIME),
+    }
+    axes = explain.plot_diagnostics([star("A", **strips), star("B", **strips)])
+    assert [ax.get_ylabel() for ax in axes] == [
+        *("shift along\nthe slit (px)", "seeing,\nFWHM (px)", "airmass")
+    ]
+    assert labels(axes[0]) == ["star A", "star B"]
+    assert np.allclose(axes[1].containers[0].lines[0].get_ydata(), strips["seeing"].value)
+
+
+def test_the_movie_has_a_panel_for_each_star_and_a_frame_for_each_exposure(tmp_path):
+    stars = [star("A"), star("B", level=50.0, seed=2)]
+    movie = explain.animate_spectra(stars)
+    movie.save(tmp_path / "night.gif", writer="pillow", dpi=30)
+    with Image.open(tmp_path / "night.gif") as file:
+        assert file.n_frames == N_TIME
+    figure = movie._fig
+    assert [ax.get_ylabel() for ax in figure.axes] == ["star A\n(electron)", "star B\n(electron)"]
+    assert np.allclose(figure.axes[1].lines[0].get_ydata(), stars[1].flux.value[:, -1])
