@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -640,3 +641,29 @@ def test_the_night_file_may_stand_anywhere(call, folder, monkeypatch):
     edit(folder / "night.toml", '"raw"', json.dumps(str(folder / "raw")))
     assert call("log", folder / "raw").status == 0
     assert text != (folder / "night.toml").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="interrupts are sent in another way there")
+def test_a_watched_night_is_reduced_again_until_it_is_stopped(folder):
+    last = folder / "raw" / "0011_science.fits"
+    away = last.rename(folder / last.name)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "slitlapse", "reduce", str(folder / "night.toml"), "--watch"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    lines = []
+    while not lines or "watching" not in lines[-1]:
+        lines.append(process.stdout.readline())
+        assert lines[-1], process.stderr.read()
+    assert any("target: 3 spectra" in line for line in lines)
+    away.rename(last)
+    lines.append(process.stdout.readline())
+    while "watching" not in lines[-1]:
+        lines.append(process.stdout.readline())
+        assert lines[-1], process.stderr.read()
+    assert any("target: 4 spectra" in line for line in lines)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "finished exposures are kept" in said

@@ -141,6 +141,9 @@ def build_parser():
     reduce = add("reduce", run_reduce, "reduce a night: raw frames to time-series spectra")
     reduce.add_argument("night", type=Path, help="the night.toml")
     reduce.add_argument("--jobs", type=_whole, default=1, help="processes to work with (default 1)")
+    reduce.add_argument(
+        "--watch", action="store_true", help="stay, and reduce again when new frames have come"
+    )
 
     instruments = add("instruments", run_instruments, "list the built-in instruments")
     instruments.add_argument("name", nargs="?", help="show the file of this one")
@@ -196,10 +199,18 @@ def run_init(options):
 
 def run_reduce(options):
     """Reduce a night and say where the results are."""
-    from slitlapse.automation import read_night, reduce_night
+    from slitlapse.automation import read_night, reduce_night, watch_night
 
-    result = reduce_night(read_night(options.night), jobs=options.jobs, progress=True)
-    print(result.summary())
+    if not options.watch:
+        result = reduce_night(read_night(options.night), jobs=options.jobs, progress=True)
+        print(result.summary())
+        return
+    for result in watch_night(options.night, jobs=options.jobs, progress=True):
+        if isinstance(result, Exception):
+            _say(result)
+        else:
+            print(result.summary())
+        print("watching for new frames; Ctrl-C ends it", flush=True)
 
 
 def run_instruments(options):

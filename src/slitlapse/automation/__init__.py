@@ -33,6 +33,7 @@ from slitlapse.automation.night_file import Night, NightFileError, read_night
 from slitlapse.automation.report import night_report
 from slitlapse.automation.series import SpectralTimeSeries
 from slitlapse.automation.simulate import SimulatedNight, simulate_night
+from slitlapse.automation.watch import watch_night
 
 __all__ = [
     "Night",
@@ -47,4 +48,5 @@ __all__ = [
     "read_night",
     "reduce_night",
     "simulate_night",
+    "watch_night",
 ]

@@ -1,5 +1,6 @@
 """Read ``night.toml``, the one file a person writes for a night."""
 
+import os
 import tomllib
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
@@ -163,7 +164,7 @@ def _build(content, path):
         raise NightFileError(f"{path}: [target] is not a place on the sky: {error}") from None
     return Night(
         data=folder / content["data"],
-        instrument=load_instrument(beside if beside.is_file() else name),
+        instrument=load_instrument(beside if os.path.isfile(beside) else name),
         output=folder / content["output"],
         object=content.get("object"),
         target=coordinates,

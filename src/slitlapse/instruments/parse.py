@@ -1,5 +1,6 @@
 """What may stand in an instrument file, and what is wrong with this one? TOML to `Instrument`."""
 
+import os
 import re
 import tomllib
 from dataclasses import replace
@@ -337,7 +338,7 @@ def load_instrument(name_or_path):
         path = DATA.joinpath(f"{name_or_path}.toml")
         text = DATA.parent.joinpath("examples.toml").read_text(encoding="utf-8")
         example = tuple(tomllib.loads(text).get(str(name_or_path), ()))
-    elif not path.is_file():
+    elif not os.path.isfile(path):  # False, not an error, where no file can have such a name
         known = list_instruments()
         close = get_close_matches(str(name_or_path).lower(), known, n=1)
         hint = f'did you mean "{close[0]}"? ' if close else ""
