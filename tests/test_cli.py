@@ -649,7 +649,7 @@ def test_a_watched_night_is_reduced_again_until_it_is_stopped(folder):
     last = folder / "raw" / "0011_science.fits"
     away = last.rename(folder / last.name)
     process = subprocess.Popen(
-        [sys.executable, "-m", "slitlapse", "reduce", str(folder / "night.toml"), "--watch"],
+        [sys.executable, "-m", "slitlapse", "reduce", str(folder / "night.toml"), "--watch", "1"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     lines = []

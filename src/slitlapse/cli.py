@@ -142,7 +142,12 @@ def build_parser():
     reduce.add_argument("night", type=Path, help="the night.toml")
     reduce.add_argument("--jobs", type=_whole, default=1, help="processes to work with (default 1)")
     reduce.add_argument(
-        "--watch", action="store_true", help="stay, and reduce again when new frames have come"
+        "--watch",
+        nargs="?",
+        type=_whole,
+        const=10,
+        metavar="SECONDS",
+        help="stay, and reduce again when new frames have come (looks every 10 seconds)",
     )
 
     instruments = add("instruments", run_instruments, "list the built-in instruments")
@@ -201,11 +206,11 @@ def run_reduce(options):
     """Reduce a night and say where the results are."""
     from slitlapse.automation import read_night, reduce_night, watch_night
 
-    if not options.watch:
+    if options.watch is None:
         result = reduce_night(read_night(options.night), jobs=options.jobs, progress=True)
         print(result.summary())
         return
-    for result in watch_night(options.night, jobs=options.jobs, progress=True):
+    for result in watch_night(options.night, every=options.watch, jobs=options.jobs, progress=True):
         if isinstance(result, Exception):
             _say(result)
         else:
