@@ -181,6 +181,16 @@ def _middle(flux, weight):
     return flux[np.abs(level - middle).sum(axis=1).argmin()]
 
 
+def _peak(lags, score):
+    """Top of the parabola through the best lag and those beside it."""
+    best = int(score.argmax())
+    if not 0 < best < len(lags) - 1:
+        return lags[best]
+    before, top, after = score[best - 1 : best + 2]
+    bend = before - 2 * top + after
+    return lags[best] + (0.5 * (before - after) / bend if bend < 0 else 0.0)
+
+
 def _cubic(part):
     """The four cubic B-splines that reach a point this far after a knot, and their slopes."""
     t = np.asarray(part)
@@ -212,7 +222,7 @@ class _Stack:
         return index, where - index
 
     def start(self, reference, max_shift):
-        """Whole-pixel shifts from the cross-correlation of what is left of a cubic."""
+        """Rough shifts from the cross-correlation of what is left of a cubic."""
 
         def flat(flux, weight):
             smooth = legendre.Legendre.fit(self.arm, flux, 3, w=np.sqrt(weight))
@@ -220,13 +230,14 @@ class _Stack:
             width = 5 * 1.4826 * np.median(np.abs(rest[weight > 0]))
             return np.clip(rest, -4 * width, width)  # dips may be deep, spikes are cosmic rays
 
-        first = flat(reference, np.ones(self.n))
+        # only where the exposures look, too: bands left out of them would draw all aside
+        first = flat(reference, (self.weight > 0).any(axis=0).astype(float))
         lags = np.arange(-int(max_shift), int(max_shift) + 1)
         inner = slice(len(lags), self.n - len(lags))
         shifted = np.array([np.roll(first, lag)[inner] for lag in lags])
         for i in range(self.n_exposures):
             score = shifted @ flat(self.flux[i], self.weight[i])[inner]
-            self.shift[i] = lags[score.argmax()]
+            self.shift[i] = _peak(lags, score)
         self.shift -= 0.0 if np.ptp(self.shift) else self.shift[0]
 
     def stack(self):
