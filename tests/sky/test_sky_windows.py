@@ -134,6 +134,39 @@ def test_a_side_without_room_leaves_its_share_to_the_other():
     assert mask[:, 0].sum() == 100
 
 
+def test_a_short_slit_has_windows_closer_to_the_star():
+    # 9 widths of 2 px leave 2 rows on either side, 7 leave 6, 5 leave 10
+    windows = SkyWindows.automatic(40, 2.0, illuminated=(20, 60))
+    assert windows.offsets == ((-20.5, -9.5), (9.5, 20.5))
+
+
+def test_windows_follow_a_bowed_order_whose_rows_are_lit_here_and_there():
+    y, x = np.mgrid[:300, :400]
+    path = 80 + 120 * (x[0] / 400) ** 2
+    lit = np.abs(y - path) < 45
+    windows = SkyWindows.automatic(path + 5, 2.0, illuminated=lit)
+    (low, high), (low2, high2) = windows.offsets
+    assert (low, high, low2, high2) == pytest.approx((-49, -17.5, 17.5, 39), abs=1.5)
+    mask = windows.mask(lit.shape, path + 5, illuminated=lit)
+    assert not (mask & ~lit).any()
+    assert mask.any(axis=0).all()
+
+
+def test_a_number_and_the_trace_of_another_star_go_together():
+    other = np.linspace(120, 140, 50)
+    windows = SkyWindows.automatic(80, 2.0, others=[other], n_y=200)
+    assert windows == SkyWindows.automatic(np.full(50, 80.0), 2.0, others=[other], n_y=200)
+    assert not windows.mask((200, 50), 80)[np.rint(other).astype(int), np.arange(50)].any()
+
+
+def test_a_slit_without_light_is_refused():
+    with pytest.raises(ValueError, match=r"No sky is left for the star at row 50.*by hand"):
+        SkyWindows.automatic(50, 2.0, illuminated=np.zeros(100, bool))
+    lit = np.zeros((100, 30), bool)
+    with pytest.raises(ValueError, match="No sky is left for the star at row 50"):
+        SkyWindows.automatic(np.full(30, 50.0), 2.0, illuminated=lit)
+
+
 def test_a_crowded_slit_is_refused():
     with pytest.raises(ValueError, match="No sky is left for the star at row 50"):
         SkyWindows.automatic(50, 4.0, others=[20, 80], n_y=100)

@@ -1,15 +1,30 @@
 """The sky of every exposure, by the method that ``night.toml`` names."""
 
-from dataclasses import dataclass, field
+import warnings
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from slitlapse.automation.log import NightError
-from slitlapse.sky import SkyGeometry, SkyWindows, fit_columns
+from slitlapse.automation.sky_places import (
+    chosen_windows,
+    clear_of_stars,
+    needed_slice,
+    whole_slit,
+    without_stars,
+)
+from slitlapse.sky import (
+    IlluminationWarning,
+    SkyGeometry,
+    SkyTiltError,
+    SkyTiltWarning,
+    fit_columns,
+    measure_sky_tilt,
+)
 
 __all__ = ["SkyModel", "SkyPlan", "plan_sky"]
 
-SPATIAL_DEGREE = 2  # along the slit, of the tilted sky: slits are not lit evenly
+SLIT_DEGREE = 3  # along the slit, of its illumination, which costs hardly any noise
+FREE_DEGREE = 2  # the same where every wavelength has a polynomial of its own
 
 
 @dataclass(frozen=True)
@@ -98,23 +113,23 @@ class SkyPlan:
         return SkyModel(image, lambda weights: fit.aperture_variance(weights[rows]))
 
     def _fit_columns(self, data, bad, name):
-        pixels = self.pixels[name]
-        lit = np.flatnonzero(pixels.any(axis=1))
-        rows = slice(lit[0], lit[-1] + 1)
-        numbers = np.arange(lit[0], lit[-1] + 1)
-        factor = self.photon_factor
+        pixels, factor = self.pixels[name], self.photon_factor
+        used = np.flatnonzero(pixels.any(axis=1))
+        windows = slice(used[0], used[-1] + 1)
         fit = fit_columns(
-            data[rows],
-            pixels[rows] & ~bad[rows],
-            self.variance[rows],
-            rows=numbers,
+            data[windows],
+            pixels[windows] & ~bad[windows],
+            self.variance[windows],
+            rows=np.arange(windows.start, windows.stop),
             degree=0 if self.method == "median" else 1,
             statistic="median" if self.method == "median" else "average",
-            photon_factor=factor if np.isscalar(factor) else factor[rows],
+            photon_factor=factor if np.isscalar(factor) else factor[windows],
         )
+        # windows on one side only still have to reach the star
+        rows = np.arange(self.rows.start, self.rows.stop)
         image = np.full(data.shape, np.nan)
-        image[rows] = fit.evaluate(numbers)
-        return SkyModel(image, lambda weights: fit.aperture_variance(weights[rows], numbers))
+        image[self.rows] = fit.evaluate(rows)
+        return SkyModel(image, lambda weights: fit.aperture_variance(weights[self.rows], rows))
 
 
 def plan_sky(night, placement, calibration, read_noise, tilt, half_rows, notes):
@@ -129,7 +144,8 @@ def plan_sky(night, placement, calibration, read_noise, tilt, half_rows, notes):
     read_noise : array, shape (n_y, n_x)
         In electron, before the division by the sensitivity.
     tilt : array, shape (n_y, n_x), or None
-        Effective dispersion coordinate of every pixel, from the arcs.
+        Effective dispersion coordinate of every pixel, from the arcs. Without it, the sky lines
+        of the mean frame are asked.
     half_rows : int
         Rows on each side of a star that the sky must cover.
     notes : list of str
@@ -140,81 +156,106 @@ def plan_sky(night, placement, calibration, read_noise, tilt, half_rows, notes):
     SkyPlan
     """
     shape = placement.image.data.shape
-    method = night.sky_method
-    if method == "tilted" and tilt is None:
-        method = "polynomial"
-        notes.append(
-            "Without an arc the tilt of the sky lines is not known: the sky is a straight line "
-            "along the slit, column by column"
-        )
     sensitivity = 1.0
     if calibration.door.sensitivity is not None:
         sensitivity = np.asarray(calibration.door.sensitivity.sensitivity, float)
     lit = None if calibration.illuminated is None else calibration.illuminated.mask
-    pixels, windows = {}, {}
-    for name in placement.traces:
-        windows[name], pixels[name] = sky_pixels(night, placement, name, lit)
     variance = np.broadcast_to((read_noise / sensitivity) ** 2, shape)
-    plan = SkyPlan(method, pixels, variance, 1 / sensitivity, windows=windows)
-    if method != "tilted":
-        return plan
-    every = np.logical_or.reduce(list(pixels.values()))
-    for name in placement.traces:
-        every &= ~_on_stars(placement, name)
-    rows = needed_slice(placement, every, half_rows)
-    geometry = SkyGeometry(tilt[rows], every[rows], spatial_degree=SPATIAL_DEGREE)
-    plan = SkyPlan(method, pixels, variance, 1 / sensitivity, geometry, rows, windows)
-    first = plan.geometry.fit(
-        np.asarray(placement.image.data, float)[rows],
-        variance[rows],
-        photon_factor=1.0 if np.isscalar(plan.photon_factor) else plan.photon_factor[rows],
-        mask=_bad(placement.image)[rows],
+    plan = SkyPlan("tilted", {}, variance, 1 / sensitivity)
+    if night.sky_method == "tilted":
+        places = whole_slit if night.sky_windows is None else chosen_windows
+        plan = replace(plan, **places(night, placement, lit))
+        mean = without_stars(placement)
+        sky = clear_of_stars(night, placement, plan.pixels)
+        tilt = tilt if tilt is not None else tilt_of_sky(mean, sky, notes)
+        if tilt is not None:
+            plan = replace(plan, rows=needed_slice(placement, sky, half_rows))
+            return replace(plan, geometry=_geometry(plan, mean, sky, tilt, notes))
+    method = "polynomial" if night.sky_method == "tilted" else night.sky_method
+    plan = replace(plan, method=method, **chosen_windows(night, placement, lit))
+    every = np.logical_or.reduce(list(plan.pixels.values()))
+    return replace(plan, rows=needed_slice(placement, every, half_rows))
+
+
+def _geometry(plan, mean, sky, tilt, notes):
+    """Prepare the splines in the effective pixel on the mean of the exposures."""
+    rows = plan.rows
+    factor = plan.photon_factor if np.isscalar(plan.photon_factor) else plan.photon_factor[rows]
+
+    def fit(geometry):
+        return geometry.fit(mean[rows], plan.variance[rows], photon_factor=factor)
+
+    def weigh(tilt, degree):
+        geometry = SkyGeometry(tilt[rows], sky[rows], spatial_degree=degree)
+        return geometry.weighted(fit(geometry).variance)
+
+    def one_spectrum(tilt):
+        geometry = weigh(tilt, SLIT_DEGREE)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", IlluminationWarning)
+            try:
+                return geometry.with_illumination(fit(geometry))
+            except IlluminationWarning:
+                return None
+
+    geometry, moved = one_spectrum(tilt), None
+    if geometry is None:  # because lines are not where the arcs had them?
+        moved = _moved_since(tilt, mean, sky)
+        if moved is not None:
+            geometry = one_spectrum(tilt - moved)
+    if geometry is None:
+        notes.append(
+            "The sky is not one spectrum times the illumination of the slit: at every wavelength "
+            "it is a polynomial of its own along the slit, which is noisier"
+        )
+        return weigh(tilt, FREE_DEGREE)
+    if moved is not None:
+        notes.append(
+            f"The lines of the sky are tilted by up to {np.ptp(moved[rows], axis=0).max():.2f} "
+            "pixels otherwise than those of the arcs; the tilt of the sky's own lines is used"
+        )
+    return geometry
+
+
+def _moved_since(tilt, mean, sky):
+    """Measure on the sky lines how far they lie from where the arcs say; None if they cannot."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SkyTiltWarning)
+        try:
+            return measure_sky_tilt(mean, sky, guess=tilt).displacement()
+        except (SkyTiltError, SkyTiltWarning):
+            return None
+
+
+def tilt_of_sky(mean, sky, notes):
+    """
+    Measure the tilt of the sky's own lines, where no arc tells it.
+
+    Parameters
+    ----------
+    mean : array, shape (n_y, n_x)
+        Mean of the exposures, without stars.
+    sky : array of bool, shape (n_y, n_x)
+    notes : list of str
+        Gets a sentence that says what was done.
+
+    Returns
+    -------
+    array, shape (n_y, n_x), or None
+        Effective pixels; None where the sky has too few lines.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", SkyTiltWarning)
+        try:
+            tilt = measure_sky_tilt(mean, sky)
+        except SkyTiltError as error:
+            notes.append(
+                "Without an arc the tilt of the sky lines is not known, nor do they tell it "
+                f"themselves ({error}): the sky is a straight line along the slit, column by column"
+            )
+            return None
+    notes.append(
+        "Without an arc the tilt of the lines was measured on the sky lines of the mean of the "
+        "exposures" + "".join(f". {warning.message}" for warning in caught)
     )
-    geometry = geometry.weighted(first.variance)
-    return SkyPlan(method, pixels, variance, 1 / sensitivity, geometry, rows, windows)
-
-
-def sky_pixels(night, placement, name, lit):
-    """Choose the windows of one star and the pixels in them."""
-    trace = placement.traces[name]
-    others = placement.others(name)
-    width = float(np.median(trace.width))
-    widths = [float(np.median(other.width)) for other in others]
-    shape = placement.image.data.shape
-    rows_lit = None if lit is None else lit.mean(axis=1) > 0.9
-    try:
-        if night.sky_windows is not None:
-            windows = SkyWindows(offsets=[list(pair) for pair in night.sky_windows])
-        else:
-            windows = SkyWindows.automatic(
-                trace, width, others=others, other_widths=widths, illuminated=rows_lit,
-                n_y=shape[0],
-            )  # fmt: skip
-        mask = windows.mask(
-            shape, trace, others, width=width, other_widths=widths, illuminated=rows_lit,
-            bad=_bad(placement.image),
-        )  # fmt: skip
-    except ValueError as error:
-        raise NightError(f"{night.source}: [sky] windows of star {name}: {error}") from error
-    return windows, mask
-
-
-def _bad(image):
-    bad = ~np.isfinite(image.data)
-    return bad if image.mask is None else bad | image.mask
-
-
-def _on_stars(placement, name, clearance=5.0):
-    """Pixels within some widths of a star."""
-    trace = placement.traces[name]
-    rows = np.arange(placement.image.data.shape[0])[:, None]
-    return np.abs(rows - np.asarray(trace.trace, float)) < clearance * trace.width
-
-
-def needed_slice(placement, pixels, half_rows):
-    """Rows that hold all sky pixels and all apertures."""
-    used = np.flatnonzero(pixels.any(axis=1))
-    centres = [np.asarray(trace.trace, float) for trace in placement.traces.values()]
-    low = min(used[0], *(c.min() - half_rows - 10 for c in centres))
-    high = max(used[-1] + 1, *(c.max() + half_rows + 11 for c in centres))
-    return slice(max(int(low), 0), min(int(np.ceil(high)), pixels.shape[0]))
+    return tilt.effective_pixel()

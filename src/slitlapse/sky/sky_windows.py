@@ -11,6 +11,10 @@ from specreduce.tracing import Trace
 __all__ = ["SkyWindowWarning", "SkyWindows"]
 
 
+CLOSER, CLOSEST = 7.0, 5.0  # widths from a star where there is no sky farther away
+STAYS_FREE = 0.9  # of the columns: the ends of a bowed order may leave the slit
+
+
 class SkyWindowWarning(AstropyUserWarning):
     """A sky window had to be cut, or some columns are left without sky."""
 
@@ -129,9 +133,10 @@ class SkyWindows:
         """
         Choose windows on both sides of a star, clear of its wings, its neighbours and slit ends.
 
-        Each side takes up to ``span`` rows, starting ``gap`` widths from the star. Rows near
-        other stars are left out. A side with fewer than ``min_rows`` rows left is dropped, and
-        the other side takes over its share as far as there is room.
+        Each side takes up to ``span`` rows, starting ``gap`` widths from the star, that follow its
+        trace and stay lit in nine of ten columns. Rows near other stars are left out. A side with
+        fewer than ``min_rows`` rows left is dropped, and the other side takes over its share as
+        far as there is room.
 
         Parameters
         ----------
@@ -143,13 +148,14 @@ class SkyWindows:
             The same for other stars on the slit.
         other_widths : list of float, optional
             Their widths; by default that of this star.
-        illuminated : array of bool, shape (n_y,), or (first, last), optional
-            Rows that the slit lights; all by default, which needs ``n_y``.
+        illuminated : array of bool, shape (n_y,) or (n_y, n_x), or (first, last), optional
+            Rows or pixels that the slit lights; all by default, which needs ``n_y``.
         n_y : int, optional
             Number of rows, where ``illuminated`` does not tell.
         gap : float
             Distance between star and sky in units of the width. At 9 sigma (3.8 FWHM) a Moffat
-            profile with index 3 has fallen to 2e-4 of its peak.
+            profile with index 3 has fallen to 2e-4 of its peak. Where the slit is too short for
+            that, 7 or 5 are taken.
         span, min_rows : float
             Rows per side at most and at least.
 
@@ -165,38 +171,43 @@ class SkyWindows:
         """
         lit = _lit_rows(illuminated, n_y)
         track = np.atleast_1d(_track(position))
-        low, high, centre = np.nanmin(track), np.nanmax(track), np.nanmedian(track)
-        rows = np.arange(lit.size)
-        # a row is free only if it stays lit and clear of neighbours as the trace wanders
-        reach_down, reach_up = centre - low, high - centre
-        free = np.zeros(lit.size + 2, dtype=bool)
-        free[1:-1] = lit
+        some = np.flatnonzero(np.isfinite(track))[:: max(track.size // 64, 1)]
+        reach = np.arange(-len(lit), len(lit) + 1)
+        rows = np.rint(track[some] + reach[:, np.newaxis]).astype(int)
+        inside = (rows >= 0) & (rows < len(lit))
+        if lit.ndim == 2:
+            lit = lit[:, np.arange(lit.shape[1]) if track.size == 1 else some]
+        seen = inside & np.take_along_axis(
+            lit.reshape(len(lit), -1), np.clip(rows, 0, len(lit) - 1), axis=0
+        )
+        on_slit = seen[len(lit)]  # columns in which the star itself is lit
         other_widths = [width] * len(others) if other_widths is None else other_widths
-        for other, other_width in zip(others, other_widths, strict=True):
-            path = np.atleast_1d(_track(other))
-            distance = path - (track if path.size == track.size else centre)
-            near, far = np.nanmin(distance) + centre, np.nanmax(distance) + centre
-            taken = (rows >= near - gap * other_width) & (rows <= far + gap * other_width)
-            free[1:-1] &= ~taken
-        lit_index = np.flatnonzero(lit)
-        free[1:-1] &= (rows - reach_down >= lit_index[0]) & (rows + reach_up <= lit_index[-1])
-        sides = {}
-        for sign in (-1, 1):
-            away = sign * (rows - centre)
-            usable = rows[free[1:-1] & (away >= gap * width)]
-            sides[sign] = usable[np.argsort(sign * (usable - centre))]
-        chosen = _share(sides, int(span), int(min_rows))
-        if chosen.size == 0:
+        # close to the wings rather than no sky at all: the slit may be short
+        for nearest in dict.fromkeys((gap, min(gap, CLOSER), min(gap, CLOSEST))):
+            free = seen
+            for other, other_width in zip(others, other_widths, strict=True):
+                path = np.atleast_1d(_track(other))
+                away = (path[some] if path.size == track.size else path) - track[some]
+                free = free & ~(np.abs(reach[:, np.newaxis] - away) <= nearest * other_width)
+            # an offset is free if it stays lit and clear of neighbours as the trace wanders
+            share = (free & on_slit).mean(axis=1)
+            usable = (share > 0) & (share >= STAYS_FREE * on_slit.mean())
+            sides = {s: reach[usable & (s * reach >= nearest * width)][::s] for s in (-1, 1)}
+            chosen = _share(sides, int(span), int(min_rows))
+            if chosen.size:
+                break
+        else:
             raise ValueError(
-                f"No sky is left for the star at row {centre:.1f}: fewer than {min_rows} rows on "
-                f"either side are lit and clear of the {len(others)} other star(s). Give rows by "
-                "hand with SkyWindows(rows=[[first, last]]), or lower gap or min_rows."
+                f"No sky is left for the star at row {np.nanmedian(track):.1f}: on either side "
+                f"fewer than {min_rows} rows are lit and clear of the {len(others)} other star(s) "
+                "all along the spectrum. Give windows by hand, as SkyWindows(rows=[[first, last]]) "
+                "or offsets from the star, or lower gap or min_rows."
             )
         ends = np.flatnonzero(np.diff(chosen) > 1)
         firsts = chosen[np.concatenate([[0], ends + 1])]
         lasts = chosen[np.concatenate([ends, [chosen.size - 1]])]
         # half a pixel more on each end keeps the row count when the trace falls between rows
-        return cls(np.round(np.c_[firsts - centre - 0.5, lasts - centre + 0.5], 2).tolist())
+        return cls(np.c_[firsts - 0.5, lasts + 0.5].tolist())
 
     def mask(
         self, shape, trace=None, other_traces=(), *, width=None, other_widths=None, clearance=5.0,
@@ -219,8 +230,8 @@ class SkyWindows:
             are left out on each side.
         clearance : float
             Distance kept from stars, in units of their width.
-        illuminated : array of bool, shape (n_y,), or (first, last), optional
-            Rows that the slit lights.
+        illuminated : array of bool, shape (n_y,) or (n_y, n_x), or (first, last), optional
+            Rows or pixels that the slit lights.
         bad : array of bool, shape (n_y, n_x), optional
             Bad pixels, which are left out.
 
@@ -268,7 +279,7 @@ class SkyWindows:
             reach = 12.0 if other_widths is None else clearance * other_widths[i]
             sky &= ~(np.abs(y - _positions(other, n_x, "other_traces")) < reach)
         if illuminated is not None:
-            sky &= _lit_rows(illuminated, n_y)[:, np.newaxis]
+            sky &= _lit_rows(illuminated, n_y).reshape(n_y, -1)
         if bad is not None:
             sky &= ~np.asarray(bad, dtype=bool)
         _complain_if_empty(self, sky)
@@ -301,14 +312,14 @@ def _complain_if_empty(windows, sky):
 
 
 def _lit_rows(illuminated, n_y):
-    """Return lit rows as a boolean array."""
+    """Return lit rows (or pixels) as a boolean array."""
     if illuminated is None:
         if n_y is None:
             raise ValueError("Give illuminated rows or n_y, the number of rows of the image.")
         return np.ones(n_y, dtype=bool)
     values = np.asarray(illuminated)
     if values.dtype == bool:
-        if n_y is not None and values.shape != (n_y,):
+        if n_y is not None and values.shape[:1] != (n_y,):
             raise ValueError(f"illuminated has shape {values.shape}, but there are {n_y} rows.")
         return values
     if values.shape != (2,):

@@ -9,6 +9,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from scipy.ndimage import maximum_filter1d
 
 from .banded_splines import BandedSplines
+from .one_spectrum import separate
 from .spline_fit import SplineFit
 
 __all__ = ["IlluminationWarning", "SkyGeometry", "SplineFit"]
@@ -166,27 +167,12 @@ class SkyGeometry:
         if not used.is_weighted:  # its errors would not be in units of the noise
             used = used.weighted(fit.variance)
         old = used._splines
-        # splines at the ends, where lines leave the detector, do not see the whole slit
-        inner = old.counts > 0.8 * np.median(old.counts)
-        spectrum, *others = np.where(inner, fit.coefficients.reshape(-1, old.n_terms).T, 0.0)
         middle, reach = np.mean(old.knots), np.ptp(old.knots) / 2
-        terms = np.polynomial.legendre.legvander((old.knots - middle) / reach, smoothness)
-        columns = []
-        for k in range(1, old.n_terms):
-            for term in terms.T:
-                columns.append(np.zeros((old.n_knots, old.n_terms)))
-                columns[-1][:, k] = spectrum * term
-        target = np.zeros((old.n_knots, old.n_terms))
-        target[:, 1:] = np.transpose(others)
-        *design, target = (
-            old.whiten(used._factor, column.ravel()) for column in (*columns, target)
-        )
-        design = np.transpose(design)
-        ratios = np.linalg.lstsq(design, target, rcond=None)[0]
-        misfit = np.sum((target - design @ ratios) ** 2) / (np.count_nonzero(inner) * len(others))
+        slow = np.polynomial.legendre.legvander((old.knots - middle) / reach, smoothness)
+        _, ratios, misfit = separate(used._factor, fit.coefficients, slow)
         t = np.clip((self.effective_pixel - middle) / reach, -1, 1)
         illumination = np.ones(t.shape)
-        for k, ratio in enumerate(ratios.reshape(len(others), -1), start=1):
+        for k, ratio in enumerate(ratios, start=1):
             across = np.polynomial.legendre.legval(t, ratio)
             illumination += across * old.along[:, k, np.newaxis]
         new = SkyGeometry(
