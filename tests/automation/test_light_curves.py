@@ -70,3 +70,45 @@ def test_bins_lie_within_what_all_stars_cover():
     edges = common_edges(stars, 45 * u.AA)
     assert edges[0] >= 4106 * u.AA and edges[-1] <= 4399 * u.AA
     assert len(edges) == 1 + int((4399 - 4106) / 45)
+
+
+def test_weights_by_noise_beat_the_plain_sum_where_a_star_has_other_noise():
+    rng = np.random.default_rng(9)
+    target, good, poor = (star(np.ones(300), rng, 5000, name=n) for n in "ABC")
+    extra = rng.normal(0, 500, poor.shape)  # of its sky, say
+    poor.fluxlike["flux"] = poor.flux + extra * u.electron
+    poor.fluxlike["uncertainty"] = np.hypot(poor.uncertainty, 500 * u.electron)
+    weighted = light_curves(target, [good, poor])
+    plain = light_curves(target, [good, poor], weights=[1, 1])
+    for curve in (weighted, plain):  # either way the errors are right
+        pulls = (curve.flux - 1) / curve.uncertainty
+        assert abs(pulls.std() - 1) < 4 / np.sqrt(2 * pulls.size)
+    assert weighted.flux.std() < 0.6 * plain.flux.std()
+    # the least error that any weights give: inverse variances of the relative fluxes add up
+    relative = [np.sqrt(v).value for v in (_relative(good), _relative(poor), _relative(target))]
+    best = np.hypot(relative[2], (relative[0] ** -2 + relative[1] ** -2) ** -0.5)
+    assert weighted.uncertainty.mean().value == pytest.approx(best, rel=0.01)
+
+
+def _relative(series):
+    white = series.bin(wavelength=series.shape[0])
+    return np.mean(white.uncertainty**2) / np.mean(white.flux) ** 2
+
+
+def test_weights_must_fit_the_stars():
+    rng = np.random.default_rng(10)
+    a, b = (star(np.ones(5), rng, 100, name=n) for n in "AB")
+    with pytest.raises(ValueError, match="1 comparison stars need as many weights"):
+        light_curves(a, [b], weights=[1, 2])
+    with pytest.raises(ValueError, match="weights above 0"):
+        light_curves(a, [b], weights=[-1])
+
+
+def test_a_comparison_without_light_in_a_bin_is_left_out_of_it():
+    rng = np.random.default_rng(11)
+    a, b, dark = (star(np.ones(5), rng, 100, name=n) for n in "ABC")
+    dark.mask[:100] = True
+    curves = light_curves(a, [b, dark], wavelength=[4010, 4100, 4390] * u.AA)
+    alone = light_curves(a, [b], wavelength=[4010, 4100, 4390] * u.AA)
+    assert not curves.mask.any()
+    assert np.allclose(curves.flux[0], alone.flux[0])

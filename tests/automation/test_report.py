@@ -85,9 +85,7 @@ def test_names_and_headers_are_shown_and_never_run(toy_night, pieces, outline, t
         toy_night.chosen,
         tables=toy_night.chosen.tables | {"science": _renamed(toy_night.chosen["science"])},
     )
-    placement = replace(
-        placements[0], traces={NASTY: next(iter(placements[0].traces.values()))}
-    )
+    placement = replace(placements[0], traces={NASTY: next(iter(placements[0].traces.values()))})
     old = next(iter(toy_night.result.series.values()))
     series = SpectralTimeSeries(
         old.wavelike, old.timelike, old.fluxlike, old.mask, old.metadata | {"star": NASTY}

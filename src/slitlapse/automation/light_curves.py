@@ -47,20 +47,23 @@ def common_edges(stars, width=None):
     return (low + spare / 2 + step * np.arange(n_bins + 1)) * unit
 
 
-def light_curves(target, comparisons=(), *, wavelength=None):
+def light_curves(target, comparisons=(), *, wavelength=None, weights=None):
     """
-    Divide a star by the sum of its comparison stars, bin by bin, with the errors of all.
+    Divide a star by a weighted sum of its comparison stars, bin by bin, with the errors of all.
 
     Parameters
     ----------
     target : SpectralTimeSeries
         The star in question.
     comparisons : sequence of SpectralTimeSeries
-        Stars to compare with, added up: a bright one counts for more, as its photons do.
-        Without any, the target alone is given.
+        Stars to compare with. Without any, the target alone is given.
     wavelength : `~astropy.units.Quantity`, optional
         Width of the bins or their rising edges; by default one white bin of all that the
         stars have in common.
+    weights : sequence of float, optional
+        What an electron of each comparison star counts; all 1 is the plain sum. By default each
+        bin of each star has its mean flux over its mean variance: 1 where photons are all of
+        the noise, less where sky and read noise add to it.
 
     Returns
     -------
@@ -68,33 +71,69 @@ def light_curves(target, comparisons=(), *, wavelength=None):
         ``flux`` is the ratio over its own mean in time, so about 1; ``uncertainty`` its
         standard deviation from the noise budgets of all stars.
 
+    Raises
+    ------
+    ValueError
+        Where the stars have no wavelength in common, or the weights do not fit the stars.
+
     Notes
     -----
     All stars are summed between the same wavelengths, with fractional pixel edges, before
-    anything is divided.
+    anything is divided. Weights do not change in time, so that what all stars share cancels
+    whatever they are; those by default give the sum the smallest relative error, as long as
+    the stars' noises have nothing in common.
     """
-    stars = [target, *comparisons]
+    comparisons = list(comparisons)
+    if weights is not None and (
+        len(weights) != len(comparisons) or not np.all(np.asarray(weights, float) > 0)
+    ):
+        raise ValueError(
+            f"{len(comparisons)} comparison stars need as many weights above 0, but got {weights}"
+        )
     edges = wavelength
     if wavelength is None or u.Quantity(wavelength).ndim == 0:
-        edges = common_edges(stars, wavelength)
-    binned = [star.bin(wavelength=edges) for star in stars]
-    curve = binned[0]
-    if len(binned) > 1:
-        curve = curve / _sum(binned[1:])
+        edges = common_edges([target, *comparisons], wavelength)
+    curve = target.bin(wavelength=edges)
+    if comparisons:
+        curve = curve / _reference([star.bin(wavelength=edges) for star in comparisons], weights)
     return _normalise(curve)
 
 
-def _sum(stars):
-    """Add stars that are binned alike."""
-    flux = sum(star.flux for star in stars)
-    variance = sum(star.uncertainty**2 for star in stars)
-    mask = np.logical_or.reduce([star.mask for star in stars])
+def _reference(stars, weights):
+    """Add stars that are binned alike, each with its weight."""
+    if weights is None:
+        each = np.stack([_noise_weight(star) for star in stars])
+    else:
+        each = np.ones((len(stars), stars[0].shape[0])) * np.asarray(weights, float)[:, None]
+    flux = sum(
+        w[:, None] * np.nan_to_num(star.flux.value) for w, star in zip(each, stars, strict=True)
+    )
+    variance = sum(
+        (w[:, None] * np.nan_to_num(star.uncertainty.value)) ** 2
+        for w, star in zip(each, stars, strict=True)
+    )
+    counts = (each > 0)[:, :, None]  # a star without light in a bin does not mask it
+    mask = np.logical_or.reduce(
+        [star.mask & used for star, used in zip(stars, counts, strict=True)]
+    )
+    mask |= ~counts.any(axis=0)
     name = " + ".join(star.name for star in stars)
-    fluxlike = {"flux": flux, "uncertainty": np.sqrt(variance)}
+    name = f"({name})" if len(stars) > 1 else name
     first = stars[0]
+    unit = first.flux.unit
+    fluxlike = {"flux": flux * unit, "uncertainty": np.sqrt(variance) * unit}
     return SpectralTimeSeries(
         first.wavelike, first.timelike, fluxlike, mask, first.metadata | {"star": name}
     )
+
+
+def _noise_weight(star):
+    """Mean flux over mean variance of every bin, shape (n_bins,); 0 where there is no light."""
+    good = ~star.mask & np.isfinite(star.flux.value) & (star.uncertainty.value > 0)
+    flux = np.where(good, star.flux.value, 0).sum(axis=1)
+    variance = np.where(good, star.uncertainty.value**2, 0).sum(axis=1)
+    weight = np.divide(flux, variance, out=np.zeros_like(flux), where=variance > 0)
+    return np.maximum(weight, 0)
 
 
 def _normalise(curve):

@@ -54,7 +54,7 @@ def night_report(night, log, chosen, calibration, placements, solutions, series,
     -------
     NightReport
     """
-    verdict = judge_night(series, solutions)
+    verdict = judge_night(series, solutions, arcs=len(chosen["arc"]))
     page = ReportPage(f"{_title(night, chosen)}, {night.instrument.name}")
     page.add_section("Verdict")
     page.add_list(verdict or ["Nothing in this night calls for attention."], name="verdict")

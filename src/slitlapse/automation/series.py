@@ -154,6 +154,41 @@ class SpectralTimeSeries:
             self.metadata,
         )
 
+    def with_flux(self, name):
+        """
+        Take another of the fluxes for the headline one, with its uncertainty.
+
+        Parameters
+        ----------
+        name : str
+            Of what was measured beside it: ``"12"`` for ``flux_12``, or ``"optimal"``.
+
+        Returns
+        -------
+        SpectralTimeSeries
+            Without the parts of the variance, which are those of the headline flux.
+
+        Raises
+        ------
+        ValueError
+            Where there is no such flux; those that are there are named.
+        """
+        if f"flux_{name}" not in self.fluxlike or f"uncertainty_{name}" not in self.fluxlike:
+            raise ValueError(
+                f"star {self.name or '?'} has no flux '{name}'; there are {self.other_fluxes}"
+            )
+        fluxlike = {k: v for k, v in self.fluxlike.items() if not k.startswith("variance_")}
+        fluxlike["flux"] = self.fluxlike[f"flux_{name}"]
+        fluxlike["uncertainty"] = self.fluxlike[f"uncertainty_{name}"]
+        metadata = self.metadata | {"headline": name}
+        return type(self)(self.wavelike, self.timelike, fluxlike, self.mask, metadata)
+
+    @property
+    def other_fluxes(self):
+        """Names of the fluxes measured beside the headline one, for `with_flux`."""
+        found = [key.removeprefix("flux_") for key in self.fluxlike if key.startswith("flux_")]
+        return [name for name in found if f"uncertainty_{name}" in self.fluxlike]
+
     def bin(self, *, wavelength=None, time=None, lost=0.5):
         """
         Sum the light in bins, splitting the pixels on which an edge falls.
