@@ -212,8 +212,8 @@ def scatter_by_bin_size(curves, *, transit=False, degree=2):
     -----
     The model is smooth, so what it takes it takes from the averages: each size has as many
     degrees of freedom as bins less the model's numbers, and the relative error of each point is
-    that of a standard deviation of white noise with n of them, 1/sqrt(2 n). Pont et al. (2006, MNRAS 373, 231) and Winn et al. (2008, ApJ 683, 1076) explain
-    the test.
+    that of a standard deviation of white noise with n of them, 1/sqrt(2 n). Pont et al. (2006,
+    MNRAS 373, 231) and Winn et al. (2008, ApJ 683, 1076) explain the test.
     """
     left = residuals_of(curves, transit=transit, degree=degree)
     n_curves, n_time = left.values.shape

@@ -161,17 +161,8 @@ class SpectralTimeSeries:
         Parameters
         ----------
         name : str
-            Of what was measured beside it: ``"12"`` for ``flux_12``, or ``"optimal"``.
-
-        Returns
-        -------
-        SpectralTimeSeries
-            Without the parts of the variance, which are those of the headline flux.
-
-        Raises
-        ------
-        ValueError
-            Where there is no such flux; those that are there are named.
+            ``"12"`` for ``flux_12``, or ``"optimal"``; see `other_fluxes`. The parts of the
+            variance, which are those of the headline flux, are left out.
         """
         if f"flux_{name}" not in self.fluxlike or f"uncertainty_{name}" not in self.fluxlike:
             raise ValueError(
@@ -340,3 +331,15 @@ class SpectralTimeSeries:
         from slitlapse.automation import rainbow
 
         return rainbow.to_rainbow(self)
+
+    def to_spectrum(self):
+        """Give all exposures as one `~specutils.Spectrum`, time first, as specutils has it."""
+        from slitlapse.automation import spectra
+
+        return spectra.to_spectrum(self)
+
+    def to_collection(self):
+        """Give a `~specutils.SpectrumCollection`: wavelengths of each exposure, with its shift."""
+        from slitlapse.automation import spectra
+
+        return spectra.to_collection(self)
