@@ -1,8 +1,11 @@
 """Centres, widths and curves settle on the star."""
 
+import warnings
+
 import numpy as np
 import pytest
 
+from slitlapse.trace import ProfileTrace, TraceWarning
 from slitlapse.trace.profile_trace.compare_pixels import compare_pixels, cut_out
 from slitlapse.trace.profile_trace.measure_star import Model, StarLostError, measure_star
 from slitlapse.trace.profile_trace.smooth_curve import fit_smooth_curve
@@ -62,3 +65,33 @@ def test_a_star_that_is_lost_is_said():
     start = Model(TRACE, WIDTH, None, np.zeros(0))
     with pytest.raises(StarLostError, match=r"(see a star|needed to be a star)"):
         measure_star(start, comparer(empty), fit_smooth_curve, bins=40, fit_shape=False)
+
+
+@pytest.mark.parametrize("flux", [200.0, 2e3, 2e4, 2e5])
+def test_curves_go_on_sanely_where_there_is_no_light(flux):
+    n_y, n_x = 90, 1500
+    x = np.arange(n_x)
+    t = 2 * x / (n_x - 1) - 1
+    truth = ProfileTrace.from_curves(
+        (n_y, n_x), 45 + 4 * t - t**2, 1.6 * (1 + 0.1 * t), "moffat", beta=3.5
+    )
+    light = flux / (1 + np.exp(-(x - 600) / 12)) * truth.profile_image()
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        image = rng.poisson(60 + light) + rng.normal(0, 5, (n_y, n_x))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TraceWarning)  # four of ten bins are dark
+            found = ProfileTrace(image, guess=45.0, read_noise=5.0)
+        wrong = np.asarray(found.trace - truth.trace)
+        ratio = found.width / truth.width
+        lit = x > 650
+        assert np.all(np.abs(wrong[lit]) < 5 * found.trace_uncertainty[lit])
+        # straight on over 600 columns: the bow amounts to 0.64 px there, the noise of a slope
+        # known from the lit part alone to as much again
+        assert np.abs(wrong[~lit]).max() < 1.3
+        # constant, where the truth becomes narrower by 8 per cent, from an end known to 9 per cent
+        assert np.all((ratio[~lit] > 0.9) & (ratio[~lit] < 1.2))
+        first, last = found.table.meta["width_known"]
+        before = x < first
+        assert np.ptp(found.width[before]) < 1e-9 if before.any() else first < 0
+        assert last > n_x - 20

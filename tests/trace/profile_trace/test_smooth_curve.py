@@ -65,3 +65,25 @@ def test_what_a_smooth_curve_cannot_follow_is_no_outlier():
     error = np.full(POINTS.size, 1e-3)
     assert not fit_smooth_curve(POINTS, y, error, AT, 2).keep.all()
     assert fit_smooth_curve(POINTS, y, error, AT, 2, floor=0.05).keep.all()
+
+
+@pytest.mark.parametrize("level", [True, False])
+def test_points_of_hardly_any_weight_do_not_hold_the_end_of_a_curve(level):
+    rng = np.random.default_rng(2)
+    x = np.linspace(0, 999, 60)
+    error = np.where(x < 300, 3.0, 0.01)
+    truth = 5 + np.sin(x / 250)
+    at = np.arange(1000.0)
+    curve = fit_smooth_curve(
+        x, truth + error * rng.standard_normal(60), error, at, level_ends=level, floor=0.02
+    )
+    first, last = curve.reach
+    assert 100 < first < 400
+    assert curve.sigma[int(np.ceil(first))] < 3.1 * 0.02
+    assert last > 990
+    assert np.abs(curve.value - 5 - np.sin(at / 250))[at > 400].max() < 0.05
+    step = np.diff(curve.value[: int(first)])
+    assert np.ptp(step) < 1e-9
+    assert np.abs(step).max() < (1e-9 if level else 0.01)
+    # the error goes on growing: nothing is known there
+    assert curve.sigma[0] > 0.1

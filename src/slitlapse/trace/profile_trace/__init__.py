@@ -90,7 +90,10 @@ class ProfileTrace(Trace):
         Every bin: ``x``, ``center``, ``width`` (pix), ``shape`` (1 / beta) with uncertainties,
         ``amplitude``, ``background`` (electron per column and per pixel), how many columns and
         pixels it holds and how many pixels were hit by something else, whether it was ``used``
-        for the centre and for the width, and the ``reason`` why not. ``None`` if built by hand.
+        for the centre and for the width, and the ``reason`` why not. Its ``meta`` hold
+        ``center_known`` and ``width_known``, the columns between which there was light enough;
+        beyond, the width stays what it was and the centre goes on straight. ``None`` if built by
+        hand.
 
     Raises
     ------

@@ -106,7 +106,9 @@ def measure_star(model, compare, draw_curve, *, bins, fit_shape, models=(None, N
         if moved < SETTLED:
             break
     _check_light(part)
-    return Found(model, *curves, part["floor"], tabulate_bins(*found, part, n_x))
+    table = tabulate_bins(*found, part, n_x)
+    table.meta["center_known"], table.meta["width_known"] = (c.reach for c in curves[:2])
+    return Found(model, *curves, part["floor"], table)
 
 
 def _check_light(part):

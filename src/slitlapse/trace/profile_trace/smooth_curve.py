@@ -10,6 +10,8 @@ from scipy.linalg import solve_triangular
 
 __all__ = ["Curve", "fit_smooth_curve"]
 
+FAR_WORSE, FAR_OFF = 4.0, 3.0  # an error, over the median one and over the floor
+SECANT = 0.05  # of the range: the last part, whose slope a curve goes on with
 Fit = namedtuple("Fit", "criterion n share inverse reduced sizes belief")
 
 
@@ -28,6 +30,8 @@ class Curve:
         Points that were used.
     chi2 : float
         Reduced chi-square of the points used.
+    reach : tuple of float
+        First and last position where the points say where the curve is; beyond, it goes on.
     """
 
     value: np.ndarray
@@ -35,6 +39,7 @@ class Curve:
     degree: int | None = None
     keep: np.ndarray | None = None
     chi2: float | None = None
+    reach: tuple | None = None
 
 
 def fit_smooth_curve(
@@ -74,10 +79,11 @@ def fit_smooth_curve(
         Highest degree, or most pieces, that are tried.
     level_ends : bool
         Farther out than the outermost points (by more than they are apart) the curve goes on
-        level; otherwise along its tangent.
-
+        level; otherwise as steep as over its last part.
     floor : float
         Deviations of this size are taken for what a smooth curve cannot follow, not for outliers.
+        Ends where the curve's error is several times larger, and larger than elsewhere, count as
+        farther out: a few points with hardly any weight do not hold a curve.
     caution : float
         The criterion must be smaller by more than this for a higher degree to be believed.
 
@@ -103,16 +109,32 @@ def fit_smooth_curve(
             break
         keep = closer
     near = 1.5 * np.median(np.diff(np.sort(x[keep]))) if keep.sum() > 1 else 0.0
-    inside = np.clip(at, x[keep].min() - near, x[keep].max() + near)
     terms, n_terms = families[k][0], len(fit.inverse)
-    rows = terms(2 * (inside - span[0]) / span[1] - 1)[:, :n_terms]
-    beyond = inside != at
-    if beyond.any() and not level_ends:
-        step = np.sign(inside - at)[beyond]
-        ahead = terms(2 * (inside[beyond] + step - span[0]) / span[1] - 1)[:, :n_terms]
-        rows[beyond] += (rows[beyond] - ahead) * np.abs(at - inside)[beyond, None]
-    value, error = _average(rows @ fit.inverse, fit)
-    return Curve(value, error, int(fit.n) - 1, keep, fit.reduced)
+
+    def evaluate(where):
+        rows = terms(2 * (where - span[0]) / span[1] - 1)[:, :n_terms]
+        return _average(rows @ fit.inverse, fit)
+
+    points = np.sort(x[keep])
+    first, last = _believed(points, evaluate(points)[1], floor, near)
+    inside = np.clip(at, first, last)
+    value, _ = evaluate(inside)
+    error = evaluate(np.clip(at, points[0] - near, points[-1] + near))[1]
+    if not level_ends:
+        # the chord over the last part: a tangent at the very end would wag
+        chord = max(SECANT * (last - first), 1.0)
+        ends = evaluate(np.array([first, first + chord, last - chord, last]))[0]
+        slope = np.where(at < first, ends[1] - ends[0], ends[3] - ends[2]) / chord
+        value += slope * (at - inside)
+    return Curve(value, error, int(fit.n) - 1, keep, fit.reduced, (float(first), float(last)))
+
+
+def _believed(points, error, floor, near):
+    """Give the range in which the curve is known: not where it is merely what is left free."""
+    known = (error <= FAR_WORSE * np.median(error)) | (error <= FAR_OFF * floor) | (floor == 0)
+    if known.all():
+        return points[0] - near, points[-1] + near
+    return points[known][0], points[known][-1]
 
 
 def _least(matrix, values, sizes, caution):
