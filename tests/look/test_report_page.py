@@ -79,6 +79,7 @@ def test_text_is_shown_and_never_run(figure, tmp_path):
     assert [image["alt"] for image in outline.all("img")] == [NASTY, NASTY]
     assert {name for _, attrs in outline.tags for name in attrs} <= {
         *("lang", "charset", "name", "content", "http-equiv", "id", "class", "tabindex", "role"),
+        *("data-captions",),
         *(
             "aria-label",
             "scope",

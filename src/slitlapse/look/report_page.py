@@ -1,5 +1,6 @@
 """How do we hand over a night? One page that opens from disk, with pictures, tables and words."""
 
+import json
 import os
 from dataclasses import dataclass, field
 from html import escape
@@ -28,22 +29,42 @@ th, td { border-bottom: 1px solid #ccc; padding: .15rem .6rem; text-align: left;
          white-space: nowrap; }
 th { position: sticky; top: 0; background: #eee; }
 .verdict li { margin: .3rem 0; }
-.flip input { width: 100%; }
+.controls { display: flex; gap: 1rem; align-items: center; }
+.controls label { flex: 1; display: flex; gap: .5rem; }
+.flip input { flex: 1; }
+.flip button { font: inherit; min-width: 5rem; padding: .2rem .6rem; }
+.flip svg { width: 100%; height: auto; display: block; }
 .flip output { font-family: ui-monospace, monospace; white-space: pre-wrap; display: block; }
 :focus-visible { outline: 3px solid #0b3d91; outline-offset: 2px; }
 @media print { nav { display: none; } }
 """
-# The pictures are already in the page, each in its own <img>: moving the slider shows another one.
+# All pictures and curves are already in the page: moving the slider only shows others.
 SCRIPT = """
 for (const flip of document.querySelectorAll(".flip")) {
   const images = flip.querySelectorAll("img");
-  const slider = flip.querySelector("input");
-  const output = flip.querySelector("output");
+  const curves = [...flip.querySelectorAll("path[data-frames]")].map((path) =>
+    [path, path.dataset.frames.split("|")]);
+  const captions = JSON.parse(flip.dataset.captions);
+  const [slider, output, button] = ["input", "output", "button"].map((tag) =>
+    flip.querySelector(tag));
   const show = () => {
-    images.forEach((image, number) => { image.hidden = number !== Number(slider.value); });
-    output.textContent = images[Number(slider.value)].alt;
+    const now = Number(slider.value);
+    images.forEach((image, number) => { image.hidden = number !== now; });
+    curves.forEach(([path, frames]) => path.setAttribute("d", frames[now]));
+    output.textContent = captions[now];
+    slider.setAttribute("aria-valuetext", captions[now]);
   };
-  slider.addEventListener("input", show);
+  let timer = null;
+  const stop = () => { clearInterval(timer); timer = null; button.textContent = "Play"; };
+  slider.addEventListener("input", () => { stop(); show(); });
+  button.addEventListener("click", () => {
+    if (timer !== null) { stop(); return; }
+    button.textContent = "Pause";
+    timer = setInterval(() => {
+      slider.value = (Number(slider.value) + 1) % captions.length;
+      show();
+    }, 250);
+  });
   show();
 }
 """
@@ -180,10 +201,29 @@ class ReportPage:
             f'<img src="{png_to_uri(png)}" alt="{escape(str(caption))}"{" hidden" * (number > 0)}>'
             for number, (png, caption) in enumerate(pairs)
         )
-        first = escape(str(pairs[0][1]))
+        self.parts.append(_flip(images, [caption for _, caption in pairs], label))
+        return self
+
+    def add_movie(self, movie, caption, *, label="frame"):
+        """
+        Add curves that change as a slider is moved.
+
+        Parameters
+        ----------
+        movie : `Movie`
+        caption : str
+            What it shows.
+        label : str, optional
+            What the slider counts.
+
+        Returns
+        -------
+        page : `ReportPage`
+            Itself.
+        """
         self.parts.append(
-            f'<div class="flip">{images}<label>{escape(str(label))} <input type="range" min="0" '
-            f'max="{len(pairs) - 1}" value="0" step="1"></label><output>{first}</output></div>'
+            f"<figure>{_flip(movie.to_svg(), movie.captions, label)}"
+            f"<figcaption>{escape(str(caption))}</figcaption></figure>"
         )
         return self
 
@@ -239,3 +279,14 @@ def _texts(column):
         "–" if gap or value != value else f"{value:.6g}" if isinstance(value, float) else str(value)
         for value, gap in zip(values, missing, strict=True)
     ]
+
+
+def _flip(content, captions, label):
+    """What a slider changes, the slider, its button, and the line that says where it stands."""
+    captions = [str(caption) for caption in captions]
+    return (
+        f'<div class="flip" data-captions="{escape(json.dumps(captions))}">{content}'
+        f'<div class="controls"><button type="button">Play</button><label>{escape(str(label))} '
+        f'<input type="range" min="0" max="{len(captions) - 1}" value="0" step="1"></label></div>'
+        f"<output>{escape(captions[0])}</output></div>"
+    )
