@@ -6,7 +6,7 @@ import pytest
 from astropy.io import fits
 from astropy.nddata import CCDData
 
-from slitlapse.trace import find_stars, star_image
+from slitlapse.trace import ProfileTrace, find_stars, star_image
 
 SHAPE, SKY, NOISE, WIDTH = (150, 800), 200.0, 4.0, 2.1
 FWHM = WIDTH * 2.3548
@@ -128,3 +128,30 @@ def test_real_frames_show_their_stars(real_data):
     assert stars["position"][0].value == pytest.approx(275, abs=1)
     for row in (451, 97, 177, 257):
         assert abs(stars["position"].value - row).min() < 1.5
+
+
+def test_the_unlit_rows_of_a_mask_do_not_hide_the_tilt():
+    mask = np.zeros(SHAPE, bool)
+    mask[:20], mask[130:] = True, True
+    trace = 70 + np.linspace(-15, 15, SHAPE[1])
+    stars = find_stars(noisy(SKY + star_image(SHAPE, trace, WIDTH, 400.0)), mask=mask)
+    assert stars["position"][0].value == pytest.approx(70, abs=0.3)
+    assert np.ptp(stars.meta["movement"]) == pytest.approx(30 * 15 / 16, abs=2)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_strongly_bowed_order_shows_its_star(sign):
+    # as on FLOYDS: a slit of 90 rows that bows by 120
+    n_y, n_x = 290, 2048
+    t = np.linspace(-1, 1, n_x)
+    middle = 145 + sign * (20 * t + 60 - 100 * t**2)
+    lit = np.abs(np.arange(n_y)[:, None] - middle) < 40
+    star = star_image((n_y, n_x), middle + 7, WIDTH, 400.0)
+    image = noisy(10 + lit * (SKY + star))
+    for mask in (None, ~lit):
+        stars = find_stars(image, mask=mask, threshold=10, n_stars=1)
+        assert stars["position"][0].value == pytest.approx(145 + 60 * sign + 7, abs=3)
+        trace = ProfileTrace(image, guess=stars["position"][0].value, read_noise=NOISE)
+        away = np.abs(np.asarray(trace.trace) - middle - 7)
+        inside = (middle + 7 > 5) & (middle + 7 < n_y - 6)
+        assert np.all(away[inside] < 5 * trace.trace_uncertainty[inside] + 0.02)

@@ -10,6 +10,7 @@ __all__ = ["find_stars"]
 
 FWHM = np.sqrt(8 * np.log(2))
 N_SEGMENTS, N_GROUPS = 16, 5
+WIDEST, STEP = 300, 6  # rows: of the search for a strong bow
 
 
 def find_stars(image, *, mask=None, columns=None, n_stars=None, threshold=5.0, max_tilt=40):
@@ -34,7 +35,8 @@ def find_stars(image, *, mask=None, columns=None, n_stars=None, threshold=5.0, m
     threshold : float
         Least significance (flux over its uncertainty).
     max_tilt : float
-        How far, in rows, a star may move over the columns used.
+        How far, in rows, a star may move over the columns used. Where there is no such star, one
+        is looked for that moves and bows by up to 300 rows.
 
     Returns
     -------
@@ -58,24 +60,30 @@ def find_stars(image, *, mask=None, columns=None, n_stars=None, threshold=5.0, m
     data, good, unit = _parse(image, mask)
     data, good, middle = _choose(data, good, columns)
     cuts = _segments(data, good)
-    cut, error, inner, movement = _add_up(cuts, max_tilt)
+    found, meta, beyond = _find(cuts, threshold, max_tilt, wide=False)
+    if not found or beyond:
+        wide = _find(cuts, threshold, max_tilt, wide=True)
+        found, meta = wide[:2] if wide[0] else (found, meta)
+    columns_out = np.array(found[:n_stars], float).reshape(-1, 5).T
+    names = ["position", "position_uncertainty", "flux", "fwhm", "significance"]
+    units = [u.pix, u.pix, unit, u.pix, u.dimensionless_unscaled]
+    table = QTable([c * n for c, n in zip(columns_out, units, strict=True)], names=names)
+    table.meta.update(column=middle, **meta)
+    return table
+
+
+def _find(cuts, threshold, max_tilt, wide):
+    """Add up the segments and measure what stands out, the brightest first."""
+    cut, error, inner, movement, beyond = _add_up(cuts, max_tilt, wide)
     smooth = _running_median(cut)
     rows, noise = _detect(cut - smooth, error, threshold)
     flat = cut - smooth, inner - _running_median(inner)
     found = [_measure(*flat, noise, row, [r for r in rows if r != row]) for row in rows]
     step = [abs(np.diff(smooth[np.clip([r - 10, r + 10], 0, cut.size - 1)])[0]) for r in rows]
     found = [f for f, r, s in zip(found, rows, step, strict=True) if cut[r] - smooth[r] > 0.1 * s]
-    found = sorted(
-        (f for f in found if f[4] > threshold and 0 <= f[0] <= cut.size - 1), key=lambda f: -f[2]
-    )[:n_stars]
-    columns_out = np.array(found, float).reshape(-1, 5).T
-    names = ["position", "position_uncertainty", "flux", "fwhm", "significance"]
-    units = [u.pix, u.pix, unit, u.pix, u.dimensionless_unscaled]
-    table = QTable([c * n for c, n in zip(columns_out, units, strict=True)], names=names)
-    table.meta.update(
-        movement=movement, column=middle, cut=cut, cut_uncertainty=error, smooth=smooth
-    )
-    return table
+    found = [f for f in found if f[4] > threshold and 0 <= f[0] <= cut.size - 1]
+    meta = {"movement": movement, "cut": cut, "cut_uncertainty": error, "smooth": smooth}
+    return sorted(found, key=lambda f: -f[2]), meta, beyond
 
 
 def _parse(image, mask):
@@ -118,7 +126,7 @@ def _segments(data, good):
     return mean.reshape(n_y, segments, groups)
 
 
-def _add_up(cuts, max_tilt):
+def _add_up(cuts, max_tilt, wide):
     """Move the segments by the tilt that makes the cut sharpest and average them robustly."""
     n_y, segments, _ = cuts.shape
     with np.errstate(invalid="ignore"):
@@ -126,9 +134,9 @@ def _add_up(cuts, max_tilt):
         cuts = cuts - sky  # lines and continuum of the sky, roughly
     one = _median(cuts, axis=2)
     flat = one - median_filter(np.nan_to_num(one), (min(41, n_y), 1), mode="nearest")
-    noise = 1.4826 * np.median(np.abs(flat), axis=0) + 1e-12
+    noise = 1.4826 * _median(np.abs(flat), axis=0) + 1e-12
     weight = np.clip(gaussian_filter1d(np.nan_to_num(flat / noise), 1.5, axis=0), -3, 30)
-    shifts = _align(weight, max_tilt)
+    shifts, beyond = _align(weight, max_tilt, wide)
     index = np.arange(n_y)[:, None] + np.rint(shifts).astype(int)
     inside = (index >= 0) & (index < n_y)
     moved = np.take_along_axis(cuts, np.clip(index, 0, n_y - 1)[:, :, None], axis=0)
@@ -144,26 +152,36 @@ def _add_up(cuts, max_tilt):
     n = moved.shape[1] // 4  # the middle half: what a wrong bow hardly moves
     few = np.maximum(np.isfinite(moved[:, n : 3 * n]).sum(axis=1), 1)
     inner = np.nansum(moved[:, n : 3 * n], axis=1) / few if n > 0 else cut
-    return cut, np.where(np.isfinite(error) & (error > 0), error, np.inf), inner, shifts
+    return cut, np.where(np.isfinite(error) & (error > 0), error, np.inf), inner, shifts, beyond
 
 
-def _align(weight, max_tilt):
+def _align(weight, max_tilt, wide):
     """Find the straight, then the bowed movement of the segments that adds up sharpest."""
     n_y, segments = weight.shape
     place = (np.arange(segments) + 0.5) / segments - 0.5
     rows = np.arange(n_y)[:, None]
 
-    def sharpness(tilt, bow):
+    # a wide search must not gain by what the last rows would say beyond the frame
+    end = np.zeros_like(weight[:1]) if wide else weight[-1:]
+    start = np.zeros_like(weight[:1]) if wide else weight[:1]
+    tilt, bow, far = 0, 0, int(max_tilt)
+
+    def sharpness(tilt, bow, weight=weight):
         index = rows + np.rint(tilt * place + 4 * bow * place**2).astype(int)
-        total = np.take_along_axis(weight, np.clip(index, 0, n_y - 1), axis=0).sum(axis=1)
+        framed = np.concatenate([start, weight, end])
+        total = np.take_along_axis(framed, np.clip(index + 1, 0, n_y + 1), axis=0).sum(axis=1)
         return (np.maximum(total, 0) ** 2).sum() * (1 - 1e-6 * (abs(tilt) + abs(bow)))
 
-    tilt, bow = 0.0, 0.0
-    tilts = np.arange(-int(max_tilt), max_tilt + 0.5)
+    if wide:  # every tilt with every bow, in steps, of blurred segments
+        blurred = gaussian_filter1d(weight, STEP / 2, axis=0)
+        grid = np.arange(-min(n_y, WIDEST), min(n_y, WIDEST) + 1, STEP)
+        pairs = [(t, b) for t in grid for b in grid[np.abs(grid) <= grid[-1] / 2]]
+        tilt, bow = max(pairs, key=lambda pair: sharpness(*pair, blurred))
+        far = STEP
     for _ in range(2):
-        tilt = max(tilts, key=lambda t: sharpness(t, bow))
-        bow = max(0.5 * tilts, key=lambda b: sharpness(tilt, b))
-    return tilt * place + 4 * bow * place**2
+        tilt = max(np.arange(tilt - far, tilt + far + 0.5), key=lambda t: sharpness(t, bow))
+        bow = max(bow + 0.5 * np.arange(-far, far + 0.5), key=lambda b: sharpness(tilt, b))
+    return tilt * place + 4 * bow * place**2, max(abs(tilt), 2 * abs(bow)) >= max_tilt
 
 
 def _median(values, axis):
@@ -219,8 +237,14 @@ def _measure(cut, inner, error, row, others):
     fine = np.interp(np.arange(0, n_y - 1, 0.1), np.arange(n_y), cut)
     i = min(10 * row, fine.size - 1)
     below = fine < cut[row] / 2
-    left = np.argmax(below[i::-1]) if below[: i + 1].any() else fine.size
-    right = np.argmax(below[i:]) if below[i:].any() else fine.size
+    left = np.argmax(below[i::-1]) if below[: i + 1].any() else None
+    right = np.argmax(below[i:]) if below[i:].any() else None
+    # at the edge of the frame one side tells for both
+    whole = fine.size if left is None and right is None else None
+    left, right = (
+        next(side for side in sides if side is not None)
+        for sides in ((left, right, whole), (right, left, whole))
+    )
     fwhm = np.clip(0.1 * min(left + right, 2 * min(left, right) + 20), 1.0, max(2.0 * gap, 1.0))
     reach = int(np.ceil(np.clip(1.2 * fwhm, 2, max(0.5 * gap, 2))))
     part = slice(max(row - reach, 0), row + reach + 1)
