@@ -82,6 +82,7 @@ def _find(cuts, threshold, max_tilt, wide):
     step = [abs(np.diff(smooth[np.clip([r - 10, r + 10], 0, cut.size - 1)])[0]) for r in rows]
     found = [f for f, r, s in zip(found, rows, step, strict=True) if cut[r] - smooth[r] > 0.1 * s]
     found = [f for f in found if f[4] > threshold and 0 <= f[0] <= cut.size - 1]
+    found = [f for f in found if np.isfinite(error[round(f[0])])]  # not where nothing was seen
     meta = {"movement": movement, "cut": cut, "cut_uncertainty": error, "smooth": smooth}
     return sorted(found, key=lambda f: -f[2]), meta, beyond
 
@@ -148,10 +149,13 @@ def _add_up(cuts, max_tilt, wide):
     n_used = np.maximum(np.isfinite(moved).sum(axis=1), 1)
     steps = np.abs(np.diff(moved, axis=1))
     error = 1.4826 * _median(steps, axis=1) / np.sqrt(2 * n_used)
+    known = np.flatnonzero(np.isfinite(moved).any(axis=1))
     cut = np.nansum(moved, axis=1) / n_used
+    cut = np.interp(np.arange(n_y), known, cut[known]) if known.size else cut
     n = moved.shape[1] // 4  # the middle half: what a wrong bow hardly moves
     few = np.maximum(np.isfinite(moved[:, n : 3 * n]).sum(axis=1), 1)
     inner = np.nansum(moved[:, n : 3 * n], axis=1) / few if n > 0 else cut
+    inner = np.where(np.isfinite(moved[:, n : 3 * n]).any(axis=1), inner, cut)
     return cut, np.where(np.isfinite(error) & (error > 0), error, np.inf), inner, shifts, beyond
 
 
