@@ -119,8 +119,21 @@ def build_parser():
 
     simulate = add("simulate", run_simulate, "write the raw frames of a simulated night")
     simulate.add_argument("folder", type=Path)
-    simulate.add_argument("--instrument", default="toy", help="name or file (default toy)")
-    simulate.add_argument("--exposures", type=_whole, default=40, help="how many (default 40)")
+    source = simulate.add_mutually_exclusive_group()
+    source.add_argument("--instrument", default=None, help="name or file (default toy)")
+    source.add_argument(
+        "--like", type=Path, default=None, metavar="NIGHT", help="a night.toml: make its like"
+    )
+    simulate.add_argument(
+        "--exposures", type=_whole, default=None, help="how many (default 40, or as the night)"
+    )
+    simulate.add_argument(
+        "--depth", type=float, default=None, help="of the first star's transit, such as 0.02"
+    )
+    simulate.add_argument(
+        "--defect", action="append", default=[], metavar="NAME",
+        help="what goes wrong, such as clouds; again for several; an unknown name lists all",
+    )  # fmt: skip
     simulate.add_argument("--seed", type=int, default=1, help="of the random numbers (default 1)")
 
     log = add("log", run_log, "list the frames of a folder, as an instrument describes them")
@@ -164,19 +177,12 @@ def run_demo(options):
 
 def run_simulate(options):
     """Write a simulated night."""
-    import numpy as np
+    from slitlapse.automation import like
 
-    from slitlapse.automation import simulate
-    from slitlapse.instruments import load_instrument
-
-    rng = np.random.default_rng(options.seed)
-    night = simulate.simulate_night(
-        options.folder,
-        instrument=load_instrument(options.instrument),
-        n_exposures=options.exposures,
-        rng=rng,
-        progress=True,
-    )
+    night = like.simulate_like(
+        options.folder, options.like, instrument=options.instrument, seed=options.seed,
+        n_exposures=options.exposures, depth=options.depth, defects=options.defect, progress=True,
+    )  # fmt: skip
     print(f"{options.folder}: {night.n_frames} raw frames, and night.toml to reduce them")
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from slitlapse.automation import NightError, simulate_night
+from slitlapse.automation import NightError, read_night, reduce_night, simulate_night
 from slitlapse.automation.log import log_folder
 from slitlapse.automation.scene import SimulatedStar
 from slitlapse.instruments import load_instrument
@@ -57,7 +57,8 @@ def test_raw_frames_hold_the_light_that_was_put_in(tmp_path):
 
 def test_the_transit_is_as_deep_as_it_was_told(tmp_path):
     star = SimulatedStar("A", 60.0, 5000.0, depth=0.03)
-    truth = simulate(tmp_path, stars=[star], n_exposures=21, clouds=0.0, n_calibrations=1)
+    truth = simulate(tmp_path, stars=[star], n_exposures=21, clouds=0.0, extinction=False,
+                     n_calibrations=1)  # fmt: skip
     flux = truth.flux("A")
     depth = 1 - flux[:, 10] / flux[:, 0]
     assert depth[0] == pytest.approx(0.033) and depth[-1] == pytest.approx(0.027)
@@ -78,3 +79,78 @@ def test_sections_that_only_headers_tell_are_refused(tmp_path):
     blind = replace(instrument, amplifiers=(cards,))
     with pytest.raises(NightError, match="cannot be simulated from its file alone"):
         simulate_night(tmp_path, instrument=blind, rng=np.random.default_rng(1))
+
+
+def test_a_folder_with_frames_of_another_night_is_refused(tmp_path):
+    simulate(tmp_path, n_exposures=3)
+    simulate(tmp_path, n_exposures=3, seed=2)  # the same frames again: written over
+    with pytest.raises(NightError, match="holds files of another night"):
+        simulate(tmp_path, n_exposures=2)
+
+
+def test_an_instrument_without_a_file_is_refused_before_anything_is_written(tmp_path):
+    from dataclasses import replace
+
+    bare = replace(load_instrument("toy"), source=None)
+    with pytest.raises(NightError, match=r"has no file that a night\.toml could name"):
+        simulate_night(tmp_path / "new", instrument=bare, rng=np.random.default_rng(1))
+    assert not (tmp_path / "new").exists()
+
+
+def test_numbers_of_the_night_are_passed_on_and_mistakes_named(tmp_path):
+    truth = simulate(tmp_path, seeing=5.0, flexure=1.0, sky_level=100.0)
+    assert truth.conditions.seeing == 5.0 and truth.scene.sky_level == 100.0
+    assert np.ptp(truth.weather.shifts) == pytest.approx(1.0)
+    with pytest.raises(TypeError, match="no 'seing'; did you mean 'seeing'"):
+        simulate(tmp_path, seing=5.0)
+
+
+def test_the_spectrum_moves_with_the_flexure(tmp_path):
+    truth = simulate(tmp_path, flexure=3.0, clouds=0.0, extinction=False, n_calibrations=1)
+    first, last = (truth.spectrum("comparison", i) for i in (0, 2))
+    at = truth.scene.star_solution(truth.stars[1]).wavelength_to_pixel(5893.0)
+    x = np.arange(round(float(at)) - 12, round(float(at)) + 13)  # the star's sodium line
+
+    def centre(spectrum):
+        ends = np.interp(x, x[[0, -1]], spectrum[x[[0, -1]]])
+        return np.average(x, weights=ends - spectrum[x])
+
+    assert centre(last) - centre(first) == pytest.approx(3.0, abs=0.1)
+
+
+def test_the_air_is_in_the_truth(tmp_path):
+    truth = simulate(tmp_path, clouds=0.0, exposure_time=3600.0, n_exposures=5, stars=1)
+    flux, airmass = truth.flux("target"), np.asarray(truth.science["airmass"])
+    star = truth.stars[0]
+    ratio = flux[:, 0] / flux[:, -1]
+    expected = truth.scene.air(star, airmass[0]) / truth.scene.air(star, airmass[-1])
+    assert np.allclose(ratio, expected, rtol=1e-6)
+
+
+def test_star_names_that_toml_cannot_hold_bare_are_quoted(tmp_path):
+    import tomllib
+
+    name = 'HD 1 "b" \\ ..'
+    truth = simulate(tmp_path, stars=[SimulatedStar(name, 60.0, 5000.0)])
+    content = tomllib.loads(truth.night_file.read_text())
+    assert list(content["stars"]) == [name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gmos_n", "ldss3c"])
+def test_nights_of_several_hdus_are_reduced_to_their_truth(tmp_path, name):
+    """Twelve amplifiers, or two read from opposite sides; the rest is a benchmark."""
+    truth = simulate(tmp_path, instrument=name, n_exposures=2, n_calibrations=3)
+    result = reduce_night(read_night(truth.night_file))
+    for star in truth.stars:
+        series = result.series[star.name]
+        flux = truth.flux(star.name) * series.fluxlike["enclosed"].value
+        pulls = ((series.flux.value - flux) / series.uncertainty.value)[~series.mask]
+        n = pulls.size
+        assert n > 0.99 * flux.size
+        # exposures share the flat, the sky's shape and the star's profile
+        assert abs(np.median(pulls)) < 0.1
+        assert abs(pulls.std() - 1) < 0.03 + 4 / np.sqrt(2 * n)
+        true = truth.scene.star_solution(star)
+        wrong = (series.wavelength - true.wavelength) / np.gradient(true.wavelength)
+        assert np.sqrt(np.mean(wrong.value**2)) < 0.03

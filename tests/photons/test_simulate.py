@@ -23,6 +23,11 @@ def test_light_stays_out_of_the_overscan_and_saturates():
     assert raw.dtype == np.uint16
 
 
+def test_a_converter_of_18_bits_fills_32():
+    raw = to_raw(np.full((80, 60), 1e6), ONE, rng=np.random.default_rng(1), saturation=262143).data
+    assert raw.dtype == np.uint32 and raw.max() == 262143
+
+
 def test_an_image_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="span"):
         to_raw(np.ones((3, 4)), ONE, rng=np.random.default_rng(1))

@@ -1,16 +1,19 @@
 """What the slit of a simulated night shows: stars, sky and lamps, integrated over pixels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import astropy.units as u
 import numpy as np
 
+from slitlapse.automation.conditions import extinction_curve
+from slitlapse.automation.series import SpectralTimeSeries
+from slitlapse.automation.truth import electrons_in_pixels
 from slitlapse.trace import star_image
 from slitlapse.wavelength import LineTilt, WavelengthSolution, lamp_line_list, sky_line_list
 from slitlapse.wavelength.simulate import arc_image
 
-__all__ = ["SimulatedStar", "SlitScene", "transit_shape"]
+__all__ = ["SimulatedStar", "SlitScene", "place_on_slit", "transit_shape"]
 
 FWHM = np.sqrt(8 * np.log(2))
 FINE = 5  # samples per pixel of a spectrum
@@ -35,6 +38,19 @@ class SimulatedStar:
         Of its transit; a colour term makes it 10 % deeper in the blue and shallower in the red.
     tilt : float
         Pixels its trace climbs from end to end.
+    variation : float
+        Relative amplitude of a sine wave in its light.
+    period : float
+        Of that wave, in lengths of the night.
+    truth : `~slitlapse.automation.SpectralTimeSeries`, optional
+        Its spectra instead of the built-in one, see
+        `~slitlapse.automation.truth.electrons_in_pixels`; a transit and a variation multiply it.
+
+    Examples
+    --------
+    >>> star = SimulatedStar("target", 40.0, 9000.0, depth=0.02)
+    >>> float(star.bend(0.0)), float(star.bend(1.0))
+    (0.0, 2.5)
     """
 
     name: str
@@ -43,6 +59,9 @@ class SimulatedStar:
     slope: float = 0.2
     depth: float = 0.0
     tilt: float = 2.5
+    variation: float = 0.0
+    period: float = 0.6
+    truth: SpectralTimeSeries | None = None
 
     def bend(self, along):
         """How far the trace has climbed at ``along`` (0 to 1) of the spectrum, pixels."""
@@ -54,6 +73,41 @@ class SimulatedStar:
         along = np.linspace(0, 1, scene.shape[1])
         colour = 1 + 0.1 * (1 - 2 * along)
         return self.depth * colour[:, None] * transit_shape(hours)
+
+    def changes(self, scene, hours):
+        """Factor on the star's own light, shape (n_x, n_time)."""
+        phase = hours / max(hours[-1], 1e-9)
+        wave = 1 + self.variation * np.sin(2 * np.pi * phase / self.period + 0.4)
+        return (1 - self.dip(scene, hours)) * wave
+
+
+def place_on_slit(number, n_y):
+    """
+    Stars of different brightness, evenly along the slit: a target with a transit comes first.
+
+    Parameters
+    ----------
+    number : int
+    n_y : int
+        Rows of the frame.
+
+    Returns
+    -------
+    tuple of SimulatedStar
+    """
+    if number == 1:
+        return (SimulatedStar("target", 0.5 * n_y, 9000.0, depth=0.02),)
+    if number == 2:
+        return (
+            SimulatedStar("target", 0.36 * n_y, 9000.0, depth=0.02),
+            SimulatedStar("comparison", 0.68 * n_y, 14000.0, slope=-0.2),
+        )
+    rows = np.linspace(0.2, 0.8, number) * n_y
+    stars = [SimulatedStar("target", float(rows[0]), 9000.0, depth=0.02)]
+    for i, row in enumerate(rows[1:], start=1):
+        level, slope = 14000.0 - 2500.0 * ((i - 1) % 4), -0.2 + 0.15 * ((i - 1) % 3)
+        stars.append(SimulatedStar(f"comparison{i}", float(row), level, slope=slope))
+    return tuple(stars)
 
 
 def transit_shape(hours):
@@ -80,6 +134,13 @@ class SlitScene:
         Electrons per pixel of the sky's continuum; its lines are brighter.
     line_fwhm : float
         Of lines, in pixels.
+
+    Examples
+    --------
+    >>> from slitlapse.instruments import load_instrument
+    >>> scene = SlitScene.build(load_instrument("toy"), (120, 640))
+    >>> scene.sky_image.shape
+    (120, 640)
     """
 
     shape: tuple
@@ -90,18 +151,23 @@ class SlitScene:
     line_fwhm: float = 2.8
 
     @classmethod
-    def build(cls, instrument, shape, **kwargs):
+    def build(cls, instrument, shape, *, lean=3.0, solution=None, **kwargs):
         """A scene for an instrument: its range of wavelengths, 3 % off, and curved lines."""
         n_y, n_x = shape
-        rough = instrument.wavelength_range
-        low, high = (4500.0, 8500.0) if rough is None else rough.to_value(u.AA)
-        middle, half = (low + high) / 2 * 1.005, (high - low) / 2 * 0.97
-        coefficients = np.array([middle, half, 0.006 * half, -0.002 * half])
-        solution = WavelengthSolution(
-            coefficients, (0, n_x - 1), n_x, medium=instrument.medium, basis="legendre"
-        )
-        tilt = LineTilt([[3.0], [2.0]], shape, 0.5 * (n_y - 1))
+        if solution is None:
+            rough = instrument.wavelength_range
+            low, high = (4500.0, 8500.0) if rough is None else rough.to_value(u.AA)
+            middle, half = (low + high) / 2 * 1.005, (high - low) / 2 * 0.97
+            coefficients = np.array([middle, half, 0.006 * half, -0.002 * half])
+            solution = WavelengthSolution(
+                coefficients, (0, n_x - 1), n_x, medium=instrument.medium, basis="legendre"
+            )
+        tilt = LineTilt([[lean], [lean / 1.5]], shape, 0.5 * (n_y - 1))
         return cls(tuple(shape), solution, tilt, **kwargs)
+
+    def moved(self, shift):
+        """The scene with its whole spectrum moved along the dispersion by pixels."""
+        return self if shift == 0 else replace(self, solution=self.solution.shifted(shift))
 
     def trace(self, star):
         """Row of a star at every pixel, shape (n_x,)."""
@@ -111,16 +177,25 @@ class SlitScene:
         """Wavelengths along a star's trace."""
         return self.tilt.carry(self.solution, self.trace(star))
 
-    def spectrum(self, star):
+    def spectrum(self, star, index=0):
         """Electrons of a star in every pixel, shape (n_x,), integrated over the pixels."""
         n_x = self.shape[1]
+        solution = self.star_solution(star)
+        if star.truth is not None:
+            edges = solution.pixel_to_wavelength(np.arange(n_x + 1) - 0.5)
+            return electrons_in_pixels(star.truth, edges, index, level=star.level)
         fine = (np.arange(n_x * FINE) + 0.5) / FINE - 0.5
-        wave = self.star_solution(star).pixel_to_wavelength(fine).to_value(u.AA)
+        wave = solution.pixel_to_wavelength(fine).to_value(u.AA)
         along = 2 * (fine + 0.5) / n_x - 1
         light = star.level * (1 + star.slope * along) * (0.25 + 0.75 * np.cos(1.2 * along) ** 2)
         for centre, width, depth in ABSORPTION:
             light *= 1 - depth * np.exp(-0.5 * ((wave - centre) / width) ** 2)
         return light.reshape(n_x, FINE).mean(axis=1)
+
+    def air(self, star, airmass):
+        """Part of a star's light that comes through, shape (n_x,); 1 at airmass 1."""
+        wave = self.star_solution(star).wavelength
+        return 10 ** (-0.4 * extinction_curve(wave) * (airmass - 1))
 
     def star_image(self, star, spectrum, offset, fwhm):
         """Electrons of a star on the frame, shape (n_y, n_x)."""
@@ -148,7 +223,7 @@ class SlitScene:
         if len(lines):
             image += arc_image(
                 self.solution, lines, self.tilt, profile=self.illumination,
-                fwhm=self.line_fwhm, counts=3000.0,
+                fwhm=self.line_fwhm, counts=75.0 * self.sky_level,
             )  # fmt: skip
         return image
 

@@ -1,33 +1,33 @@
 """A whole night from what we believe: stars, sky, lamps and detector, written as raw frames."""
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable
-from astropy.time import Time
 
+from slitlapse.automation.conditions import Conditions, Weather
+from slitlapse.automation.defects import add_defects
+from slitlapse.automation.detector import SimulatedDetector
 from slitlapse.automation.log import NightError
-from slitlapse.automation.scene import SimulatedStar, SlitScene
+from slitlapse.automation.plan import plan_log, simulated_lamps
+from slitlapse.automation.scene import SlitScene, place_on_slit
 from slitlapse.automation.series_file import write_atomically
-from slitlapse.automation.times import parse_target
+from slitlapse.extraction.simulate import add_hits
 from slitlapse.flats import make_lamp_image, make_sensitivity
 from slitlapse.instruments import Instrument
-from slitlapse.observing_log import compute_airmass, write_night
-from slitlapse.photons import to_raw, turn, turn_back
-from slitlapse.wavelength import split_lamp_names
+from slitlapse.observing_log import write_night
 
 __all__ = ["SimulatedNight", "simulate_night"]
 
-READ_NOISE = 4.0  # electron, where the instrument file has none
-BIAS_LEVEL = 1000.0  # adu
-START = "2025-03-14T04:00:00"
-TARGET = ("11:30:00", "+05:00:00")
+FLAT_PEAK = 0.5  # of what saturates the detector
+FLAT_ELECTRONS = 30000.0  # and no more than this
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SimulatedNight:
     """
     A night of raw frames and the truth behind it.
@@ -39,15 +39,17 @@ class SimulatedNight:
     instrument : `~slitlapse.instruments.Instrument`
     stars : tuple of SimulatedStar
     scene : SlitScene
-        What the slit showed.
+        What the slit showed, where the spectrum had not moved.
     sensitivity : array, shape (n_y, n_x)
         Of the pixels, turned.
     log : `~astropy.table.QTable`
         One row a frame.
-    offsets, fwhms : array, shape (n_time,)
-        Shift along the slit and seeing in pixels, one a science exposure.
-    transmission : array, shape (n_time,)
-        Of the air.
+    conditions : Conditions
+        With the defects.
+    weather : Weather
+        What each science exposure saw.
+    dark_current : array, shape (n_y, n_x)
+        Electrons per second, turned.
     """
 
     folder: Path
@@ -56,10 +58,9 @@ class SimulatedNight:
     scene: SlitScene
     sensitivity: np.ndarray
     log: QTable
-    offsets: np.ndarray
-    fwhms: np.ndarray
-    transmission: np.ndarray
-    files: tuple = field(default=())
+    conditions: Conditions
+    weather: Weather
+    dark_current: np.ndarray
 
     @property
     def n_frames(self):
@@ -76,23 +77,55 @@ class SimulatedNight:
         """Rows of the log of the science frames."""
         return self.log[self.log["kind"] == "science"]
 
-    def flux(self, name):
-        """
-        True electrons of a star, shape (n_x, n_time).
-
-        As a detector of even sensitivity would have recorded them, summed over the whole
-        profile.
-        """
-        star = next(star for star in self.stars if star.name == name)
-        spectrum = self.scene.spectrum(star)
-        hours = self.hours
-        return spectrum[:, None] * self.transmission * (1 - star.dip(self.scene, hours))
-
     @property
     def hours(self):
         """Hours of mid-exposure since the first."""
         time = self.science["time"]
         return (time - time[0]).to_value(u.hour)
+
+    @property
+    def offsets(self):
+        """Pixels that the stars stood off along the slit, shape (n_time,)."""
+        return self.weather.offsets
+
+    @property
+    def fwhms(self):
+        """Seeing in pixels, shape (n_time,)."""
+        return self.weather.fwhms
+
+    @property
+    def transmission(self):
+        """Of the air without its extinction, shape (n_time,)."""
+        return self.weather.transmission
+
+    def spectrum(self, name, index):
+        """
+        True electrons of a star in one exposure, shape (n_x,).
+
+        As a detector of even sensitivity would have recorded them, summed over the whole
+        profile.
+        """
+        star = next(star for star in self.stars if star.name == name)
+        scene = self.scene.moved(self.weather.shifts[index])
+        light = scene.spectrum(star, index) * self.weather.transmission[index]
+        if self.conditions.extinction:
+            light *= scene.air(star, float(self.science["airmass"][index]))
+        return light * star.changes(scene, self.hours)[:, index]
+
+    def flux(self, name):
+        """`spectrum` of all exposures, shape (n_x, n_time)."""
+        return np.stack([self.spectrum(name, i) for i in range(len(self.science))], axis=1)
+
+    def light(self, index):
+        """Expected electrons of one exposure: stars and sky, shape (n_y, n_x), even detector."""
+        weather = self.weather
+        image = self.scene.moved(weather.shifts[index]).sky_image.copy()
+        for star in self.stars:
+            spectrum = self.spectrum(star.name, index)
+            image += self.scene.star_image(
+                star, spectrum, weather.offsets[index], weather.fwhms[index]
+            )
+        return image
 
 
 def simulate_night(
@@ -102,14 +135,12 @@ def simulate_night(
     rng,
     n_exposures=40,
     stars=None,
-    drift=1.0,
-    seeing=4.0,
-    seeing_change=0.1,
-    clouds=0.02,
-    profile="moffat",
-    n_calibrations=9,
-    exposure_time=60.0,
+    defects=(),
+    conditions=None,
+    headers=None,
+    solution=None,
     progress=False,
+    **changes,
 ):
     """
     Write the raw frames of a night and a ``night.toml`` to reduce them.
@@ -119,26 +150,24 @@ def simulate_night(
     folder : path-like
         Gets ``raw`` and ``night.toml``.
     instrument : `~slitlapse.instruments.Instrument`
-        Any whose amplifier sections stand in its file.
+        Any: those whose sections stand in header cards need ``headers``, unless built in.
     rng : `~numpy.random.Generator`
     n_exposures : int
         Of the stars.
-    stars : sequence of SimulatedStar, optional
-        By default a target with a transit and a comparison star.
-    drift : float
-        Pixels that the stars move along the slit through the night, as a slow wave.
-    seeing, seeing_change : float
-        FWHM in pixels and its relative change through the night.
-    clouds : float
-        Relative change of the transmission, common to all stars.
-    profile : str or callable
-        Family of the stars' profile, see `~slitlapse.trace.star_image`.
-    n_calibrations : int
-        How many biases and how many flats.
-    exposure_time : float
-        In seconds.
+    stars : sequence of SimulatedStar or int, optional
+        How many, or which; by default a target with a transit and a comparison star.
+    defects : sequence of str
+        Keys of `~slitlapse.automation.defects.DEFECTS`.
+    conditions : Conditions, optional
+        The numbers of the night.
+    headers : list of dict, optional
+        Cards of a real frame that the instrument file points to, one dict for each amplifier.
+    solution : `~slitlapse.wavelength.WavelengthSolution`, optional
+        Along the middle of the slit; by default about the instrument's range.
     progress : bool
         Whether to show a progress bar.
+    **changes
+        Single numbers of `~slitlapse.automation.conditions.Conditions`, such as ``seeing=5.0``.
 
     Returns
     -------
@@ -147,163 +176,124 @@ def simulate_night(
     Raises
     ------
     NightError
-        Where the instrument's sections are told by header cards only.
+        Where the instrument's sections are not known, or there is no such defect.
+    TypeError
+        Where a number's name is not known.
     """
     folder = Path(folder)
-    detector = _Detector.of(instrument)
-    n_y = detector.shape[0]
-    if stars is None:
-        stars = (
-            SimulatedStar("target", 0.36 * n_y, 9000.0, depth=0.02),
-            SimulatedStar("comparison", 0.68 * n_y, 14000.0, slope=-0.2),
-        )
-    scene = SlitScene.build(instrument, detector.shape, profile=profile)
-    phase = np.linspace(0, 1, n_exposures)
-    sensitivity = make_sensitivity(detector.shape, rng=rng, scatter=0.01)
-    log = _plan_log(instrument, n_exposures, n_calibrations, exposure_time, detector)
+    conditions = (Conditions() if conditions is None else conditions).changed(**changes)
+    _text_of_instrument(instrument)  # a mistake is said before anything is written
+    detector = SimulatedDetector.of(instrument, headers=headers, read_noise=conditions.read_noise)
+    if stars is None or isinstance(stars, int):
+        stars = place_on_slit(2 if stars is None else stars, detector.shape[0])
+    lamps, conditions = simulated_lamps(instrument), conditions.with_seeing(stars)
+    conditions, stars = add_defects(defects, conditions, stars, detector, lamps)
+    scene = SlitScene.build(
+        instrument, detector.shape, lean=conditions.lean, solution=solution,
+        profile=conditions.profile, sky_level=conditions.sky_level,
+        line_fwhm=conditions.line_fwhm,
+    )  # fmt: skip
     night = SimulatedNight(
-        folder, instrument, tuple(stars), scene, sensitivity, log,
-        offsets=drift * np.sin(2 * np.pi * phase) / 2 + rng.normal(0, 0.05, n_exposures),
-        fwhms=seeing * (1 + seeing_change * np.sin(5 * phase + 1)),
-        transmission=1 + clouds * np.sin(9 * phase),
+        folder, instrument, tuple(stars), scene,
+        make_sensitivity(detector.shape, rng=rng, scatter=conditions.scatter),
+        plan_log(instrument, conditions, n_exposures), conditions,
+        conditions.draw(n_exposures, rng), _dark_current(detector.shape, conditions, rng),
     )  # fmt: skip
-    recipes = _recipes(night, detector, rng, progress)
-    write_night(
-        log, recipes, folder / "raw",
+    _check_empty(folder / "raw", night.log)
+    paths = write_night(
+        night.log, _recipes(night, detector, rng, progress), folder / "raw",
         header=instrument.header, frames=instrument.frames, lamps=instrument.lamps,
-        extension=instrument.extension,
+        extension=instrument.extension, cards=detector.cards,
     )  # fmt: skip
+    for path in paths[len(paths) - conditions.torn_frames :]:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     write_atomically(night.night_file, lambda path: path.write_text(_night_text(night)))
     return night
 
 
-@dataclass(frozen=True)
-class _Detector:
-    """Amplifiers of an instrument, and the size of raw and of turned frames."""
-
-    amplifiers: tuple
-    raw_shape: tuple
-    shape: tuple
-    dispersion: str
-
-    @classmethod
-    def of(cls, instrument):
-        try:
-            amplifiers = instrument.amplifiers_for({})
-        except ValueError as error:
-            raise NightError(
-                f"a night of {instrument.name} cannot be simulated, because its sections or gains "
-                f"stand in headers only; take another instrument, such as toy: {error}"
-            ) from error
-        amplifiers = [
-            a if a.read_noise is not None else a.with_noise(read_noise=READ_NOISE * u.electron)
-            for a in amplifiers
-        ]
-        sections = [s for a in amplifiers for s in (a.data, a.overscan) if s is not None]
-        raw_shape = tuple(max(section[axis].stop for section in sections) for axis in (0, 1))
-        ends = [[sorted(_ends(s)) for s in a.output] for a in amplifiers]
-        trimmed = tuple(
-            max(e[axis][1] for e in ends) - min(e[axis][0] for e in ends) for axis in (0, 1)
-        )
-        shape = turn(np.empty(trimmed), instrument.dispersion).shape
-        return cls(tuple(amplifiers), raw_shape, shape, instrument.dispersion)
-
-    def expose(self, electrons, rng, poisson=True):
-        """Raw frame(s) of expected electrons on the turned frame."""
-        image = np.ascontiguousarray(turn_back(electrons, self.dispersion))
-        return to_raw(
-            image, self.amplifiers, rng=rng, bias_level=BIAS_LEVEL, shape=self.raw_shape,
-            poisson=poisson,
-        )  # fmt: skip
-
-
-def _ends(part):
-    if part.step == -1:
-        return (0 if part.stop is None else part.stop + 1), part.start + 1
-    return part.start, part.stop
+def _dark_current(shape, conditions, rng):
+    """Electrons per second: none but in hot pixels."""
+    hot = rng.random(shape) < conditions.hot_pixels
+    return np.where(hot, 10 ** rng.uniform(0.7, 2.0, shape), 0.0)
 
 
 def _recipes(night, detector, rng, progress):
     """How the image of each kind of frame is made."""
     from tqdm import tqdm
 
-    scene, dark = night.scene, np.zeros(detector.shape)
-    lamp = make_lamp_image(detector.shape, peak=30000.0, slits=((0.05, 0.95),))
+    scene, conditions, dark = night.scene, night.conditions, np.zeros(detector.shape)
+    peak = min(FLAT_ELECTRONS, FLAT_PEAK * detector.full_well)
+    lamp = make_lamp_image(detector.shape, peak=peak, slits=((0.05, 0.95),))
     bar = tqdm(
         total=len(night.log), desc="raw frames", unit="frame", disable=None if progress else True
     )
     names = {str(name): i for i, name in enumerate(night.science["filename"])}
 
-    def finish(kind, electrons):
+    def finish(row, light):
         bar.update()
         if bar.n == bar.total:
             bar.close()
-        raw = detector.expose(electrons, rng)
-        if kind in night.instrument.bias_subtracted:
-            return raw.data.astype(np.float32) - np.float32(BIAS_LEVEL)
-        return raw.data
+        seconds = row["exposure_time"].to_value(u.s)
+        electrons = light * night.sensitivity + night.dark_current * seconds
+        if row["kind"] in ("science", "dark"):
+            number = rng.poisson(conditions.cosmic_rays * seconds * electrons.size / 1e6)
+            electrons, _ = add_hits(electrons, number, rng=rng)
+        return detector.expose(electrons, rng, kind=str(row["kind"]))
 
-    def science(row):
-        index = names[str(row["filename"])]
-        light = scene.sky_image.copy()
-        for star in night.stars:
-            spectrum = night.flux(star.name)[:, index]
-            light += scene.star_image(star, spectrum, night.offsets[index], night.fwhms[index])
-        return finish("science", light * night.sensitivity)
+    def arc(row):
+        shown = conditions.arc_lamps if conditions.arc_lamps is not None else str(row["lamps"])
+        return finish(row, scene.arc_image(shown))
 
     return {
-        "bias": lambda row: finish("bias", dark),
-        "flat": lambda row: finish("flat", lamp * night.sensitivity),
-        "arc": lambda row: finish("arc", scene.arc_image(str(row["lamps"])) * night.sensitivity),
-        "science": science,
+        "bias": lambda row: finish(row, dark),
+        "dark": lambda row: finish(row, dark),
+        "flat": lambda row: finish(row, lamp),
+        "arc": arc,
+        "science": lambda row: finish(row, night.light(names[str(row["filename"])])),
     }
 
 
-def _plan_log(instrument, n_exposures, n_calibrations, exposure_time, detector):
-    """The night's observing log: biases, flats, an arc, the stars."""
-    kinds = ["bias"] * n_calibrations + ["flat"] * n_calibrations + ["arc"]
-    kinds = [kind for kind in kinds if kind in instrument.frames] + ["science"] * n_exposures
-    seconds = {"bias": 0.0, "flat": 5.0, "arc": 10.0, "science": exposure_time}
-    exposure = np.array([seconds[kind] for kind in kinds])
-    start = np.concatenate([[0], np.cumsum(exposure + 15)[:-1]])
-    table = QTable()
-    table["filename"] = [f"{i + 1:04d}_{kind}.fits" for i, kind in enumerate(kinds)]
-    table["kind"] = kinds
-    table["time"] = Time(START) + (start + exposure / 2) * u.s
-    table["exposure_time"] = exposure * u.s
-    table["object"] = ["Simulated star" if kind == "science" else kind for kind in kinds]
-    table["lamps"] = [simulated_lamps(instrument) if kind == "arc" else "" for kind in kinds]
-    target = parse_target(*TARGET)
-    table["ra"] = np.full(len(kinds), target.ra.deg) * u.deg
-    table["dec"] = np.full(len(kinds), target.dec.deg) * u.deg
-    airmass = np.ones(len(kinds))
-    if instrument.site is not None:
-        airmass = compute_airmass(table["time"], target, instrument.site)
-    table["airmass"] = np.where(np.isfinite(airmass), airmass, 1.0)
-    return table
-
-
-def simulated_lamps(instrument):
-    """Lamps to put into an arc: those the instrument has, or the usual three."""
-    known = []
-    for name in instrument.lamps:
-        if name == "keyword":
-            continue
-        try:
-            known += split_lamp_names(name)
-        except ValueError:
-            continue  # a lamp of which there is no list cannot be drawn
-    return "+".join(dict.fromkeys(known)) if known else "HeNeAr"
+def _text_of_instrument(instrument):
+    """How a ``night.toml`` names the instrument: built in, or its file."""
+    source = instrument.source
+    if source is None:
+        raise NightError(
+            f"{instrument.name} has no file that a night.toml could name: write one, and read it "
+            "with load_instrument"
+        )
+    return _text(source.stem if source.parent.name == "data" else str(source.resolve()))
 
 
 def _night_text(night):
     """The ``night.toml`` of a simulated night."""
-    source = night.instrument.source
-    built_in = source is None or source.parent.name == "data"
-    name = source.stem if source is not None and built_in else str(source)
-    stars = "\n".join(f"{star.name} = {star.row + star.bend(0.5):.1f}" for star in night.stars)
+    stars = "\n".join(
+        f"{_key(star.name)} = {star.row + star.bend(0.5):.1f}" for star in night.stars
+    )
     return (
         "# a simulated night: the truth behind it is known\n"
-        f'data = "raw"\ninstrument = "{name}"\noutput = "reduced"\n\n'
+        f'data = "raw"\ninstrument = {_text_of_instrument(night.instrument)}\n'
+        'output = "reduced"\n\n'
         f"[stars]          # pixel along the slit, at the middle of the spectrum\n{stars}\n"
     )
+
+
+def _text(value):
+    """A TOML string: what JSON escapes, TOML does alike."""
+    return json.dumps(value, ensure_ascii=True)
+
+
+def _key(name):
+    """A TOML key, quoted where it has to be."""
+    bare = name.isascii() and name.replace("-", "").replace("_", "").isalnum()
+    return name if bare else _text(name)
+
+
+def _check_empty(folder, log):
+    """Complain about raw frames of another night, which would be reduced with this one."""
+    planned = {str(name) for name in log["filename"]}
+    others = [path.name for path in folder.glob("*") if path.name not in planned]
+    if others:
+        raise NightError(
+            f"{folder} holds files of another night ({len(others)}, such as {others[0]}): name "
+            "another folder, or empty this one"
+        )

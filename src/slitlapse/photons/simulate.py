@@ -51,7 +51,7 @@ def to_raw(
     dark : `~astropy.units.Quantity` or array, shape (n_y, n_x), optional
         Expected dark electrons.
     saturation : float
-        Largest raw value in adu.
+        Largest raw value in adu; above 65535 the frame has 32 bits.
     shape : tuple of int, optional
         Of the raw frame (n_y, n_x); default: just what holds all sections.
     poisson : bool
@@ -64,7 +64,8 @@ def to_raw(
     Returns
     -------
     `~astropy.nddata.CCDData` or list of them
-        In adu, uint16, shape ``shape``. Pixels in no section hold the first amplifier's level.
+        In adu, uint16 or uint32, shape ``shape``. Pixels in no section hold the first amplifier's
+        level.
 
     Raises
     ------
@@ -97,7 +98,8 @@ def to_raw(
             amplifier = amplifiers[i]
             here = light[target_of(amplifier, box)]
             _read_out(raw, here, amplifier, levels[i], drifts[i], rng)
-        raw = np.clip(np.rint(raw), 0, min(saturation, ADU_MAX)).astype(np.uint16)
+        kind = np.uint16 if saturation <= ADU_MAX else np.uint32
+        raw = np.clip(np.rint(raw), 0, saturation).astype(kind)
         frames.append(CCDData(raw, unit=u.adu, meta={} if header is None else header.copy()))
     return frames if separate else frames[0]
 
