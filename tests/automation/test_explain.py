@@ -1,13 +1,17 @@
 """What is drawn of a night."""
 
+from types import SimpleNamespace
+
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.nddata import CCDData
 from astropy.table import QTable
 from astropy.time import Time
-from PIL import Image
 
 from slitlapse.automation import SpectralTimeSeries, explain, light_curves
+from slitlapse.automation.scatter import measure_scatter
+from slitlapse.sky import SkyWindows
 
 N_WAVE, N_TIME = 40, 9
 
@@ -86,12 +90,43 @@ def test_diagnostics_have_a_panel_each_and_every_star_in_it():
     assert np.allclose(axes[1].containers[0].lines[0].get_ydata(), strips["seeing"].value)
 
 
-def test_the_movie_has_a_panel_for_each_star_and_a_frame_for_each_exposure(tmp_path):
-    stars = [star("A"), star("B", level=50.0, seed=2)]
-    movie = explain.animate_spectra(stars)
-    movie.save(tmp_path / "night.gif", writer="pillow", dpi=30)
-    with Image.open(tmp_path / "night.gif") as file:
-        assert file.n_frames == N_TIME
-    figure = movie._fig
-    assert [ax.get_ylabel() for ax in figure.axes] == ["star A\n(electron)", "star B\n(electron)"]
-    assert np.allclose(figure.axes[1].lines[0].get_ydata(), stars[1].flux.value[:, -1])
+def test_the_scatter_of_every_bin_stands_beside_what_was_expected():
+    table = measure_scatter(light_curves(star("A"), [star("B", seed=2)], wavelength=20 * u.AA))
+    ax = explain.plot_scatter(table)
+    assert np.allclose(ax.lines[0].get_ydata(), 1e6 * table["expected"])
+    assert np.allclose(ax.containers[0].lines[0].get_ydata(), 1e6 * table["scatter"])
+    assert labels(ax) == ["expected", "measured"]
+    assert ax.get_ylim()[0] == 0
+
+
+def test_scatter_against_bin_size_has_error_bars_and_the_white_noise_line():
+    table = QTable(
+        {
+            "size": [1, 2, 4],
+            "scatter": np.array([[1e-3], [8e-4], [7e-4]]),
+            "scatter_uncertainty": np.array([[1e-4], [1e-4], [2e-4]]),
+            "expected": 1e-3 / np.sqrt([[1], [2], [4]]),
+        }
+    )
+    ax = explain.plot_scatter_by_bin_size(table, labels=["white light"])
+    (points,) = ax.containers
+    assert np.allclose(points.lines[0].get_ydata(), [1000, 800, 700])
+    bars = points.lines[2][0].get_segments()
+    assert np.allclose([bar[1, 1] - bar[0, 1] for bar in bars], [200, 200, 400])
+    white = next(line for line in ax.lines if line.get_label() == "white noise white light")
+    assert np.allclose(white.get_ydata() * np.sqrt([1, 2, 4]), 1000)
+    assert ax.get_xscale() == ax.get_yscale() == "log"
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["1", "2", "4"]
+
+
+def test_the_cut_across_the_slit_shows_stars_and_sky_windows():
+    image = CCDData(np.full((50, 30), 10.0), unit="electron", mask=np.zeros((50, 30), bool))
+    image.data[20] = 500
+    trace = SimpleNamespace(trace=np.full(30, 20.0))
+    ax = explain.plot_sky(image, {"<A>": trace}, [SkyWindows([[-15, -8], [8, 15]])])
+    (cut,) = [line for line in ax.lines if len(line.get_ydata()) == 50]
+    assert np.array_equal(np.flatnonzero(cut.get_ydata() == 500), [20])
+    assert [text.get_text() for text in ax.texts] == ["<A>"]
+    assert labels(ax) == ["looked at for sky"]
+    shaded = np.concatenate([path.vertices[:, 0] for path in ax.collections[0].get_paths()])
+    assert shaded.min() == pytest.approx(5, abs=0.5) and shaded.max() == pytest.approx(35, abs=0.5)

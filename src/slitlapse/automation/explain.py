@@ -4,11 +4,13 @@ import astropy.units as u
 import numpy as np
 
 __all__ = [
-    "animate_spectra",
     "plot_diagnostics",
     "plot_light_curves",
     "plot_mean_spectrum",
     "plot_noise",
+    "plot_scatter",
+    "plot_scatter_by_bin_size",
+    "plot_sky",
     "show_series",
 ]
 
@@ -208,40 +210,102 @@ def plot_diagnostics(stars, axes=None):
     return axes
 
 
-def animate_spectra(stars, interval=200):
+def plot_scatter(table, ax=None):
     """
-    Make a movie: the spectra of all stars, one exposure a frame.
+    Draw the scatter of every bin beside the noise that was expected.
 
     Parameters
     ----------
-    stars : sequence of SpectralTimeSeries
-        Of the same exposures.
-    interval : float
-        Milliseconds between frames.
+    table : `~astropy.table.QTable`
+        Of `~slitlapse.automation.scatter.measure_scatter`.
+    ax : `~matplotlib.axes.Axes`, optional
 
     Returns
     -------
-    `~matplotlib.animation.FuncAnimation`
-        Keep it with ``.save("night.gif")``.
+    `~matplotlib.axes.Axes`
     """
-    import matplotlib.pyplot as plt
-    from matplotlib.animation import FuncAnimation
+    ax = _axes(ax)
+    wave = table["wavelength"]
+    ax.plot(wave.value, 1e6 * table["expected"], "k-", lw=1, label="expected")
+    error = 1e6 * table["scatter_uncertainty"]
+    ax.errorbar(wave.value, 1e6 * table["scatter"], yerr=error, fmt="o", ms=4, label="measured")
+    ax.set(xlabel=f"wavelength ({wave.unit})", ylabel="scatter (ppm)")
+    ax.set_ylim(bottom=0)
+    ax.legend(frameon=False)
+    return ax
 
-    figure = plt.figure(figsize=(7, 2.2 * len(stars)), layout="constrained")
-    axes = np.atleast_1d(figure.subplots(len(stars), 1, sharex=True))
-    lines = []
-    for ax, star in zip(axes, stars, strict=True):
-        flux = _masked_flux(star).filled(np.nan)
-        (line,) = ax.plot(star.wavelength.value, flux[:, 0], lw=0.8)
-        ax.set(ylabel=f"star {star.name}\n({star.flux.unit})")
-        ax.set_ylim(min(0, np.nanpercentile(flux, 0.5)), 1.1 * np.nanpercentile(flux, 99.8))
-        lines.append((line, flux))
-    axes[-1].set_xlabel(f"wavelength ({stars[0].wavelength.unit})")
 
-    def draw(index):
-        for line, flux in lines:
-            line.set_ydata(flux[:, index])
-        axes[0].set_title(f"{stars[0].time[index].utc.iso[:19]} UTC")
-        return [line for line, _ in lines]
+def plot_scatter_by_bin_size(table, ax=None, labels=None):
+    """
+    Draw how the scatter falls as exposures are averaged, and how white noise would fall.
 
-    return FuncAnimation(figure, draw, frames=stars[0].shape[1], interval=interval)
+    Parameters
+    ----------
+    table : `~astropy.table.QTable`
+        Of `~slitlapse.automation.scatter.scatter_by_bin_size`.
+    ax : `~matplotlib.axes.Axes`, optional
+    labels : sequence of str, optional
+        One a light curve.
+
+    Returns
+    -------
+    `~matplotlib.axes.Axes`
+    """
+    ax = _axes(ax)
+    number = table["scatter"].shape[1]
+    labels = [""] * number if labels is None else labels
+    for i, label in enumerate(labels):
+        error = 1e6 * table["scatter_uncertainty"][:, i]
+        points = ax.errorbar(
+            table["size"], 1e6 * table["scatter"][:, i], yerr=error, fmt="osv^D"[i % 5], ms=4,
+            capsize=2, label=f"measured {label}".strip(),
+        )  # fmt: skip
+        ax.plot(
+            table["size"], 1e6 * table["expected"][:, i], color=points.lines[0].get_color(),
+            ls=("-", "--", ":")[i % 3], label=f"white noise {label}".strip(),
+        )  # fmt: skip
+    ax.set(xlabel="exposures averaged", ylabel="scatter (ppm)", xscale="log", yscale="log")
+    ax.set_xticks(table["size"], [str(size) for size in table["size"]], minor=False)
+    ax.minorticks_off()
+    ax.legend(frameon=False, fontsize="small")
+    return ax
+
+
+def plot_sky(image, traces, windows, ax=None):
+    """
+    Draw a cut across the slit: the stars, and where the sky was looked for.
+
+    Parameters
+    ----------
+    image : `~astropy.nddata.CCDData`, shape (n_y, n_x)
+        The mean of the exposures.
+    traces : dict of str to `~slitlapse.trace.ProfileTrace`
+    windows : sequence of `~slitlapse.sky.SkyWindows`
+    ax : `~matplotlib.axes.Axes`, optional
+
+    Returns
+    -------
+    `~matplotlib.axes.Axes`
+    """
+    ax = _axes(ax)
+    n_y, n_x = image.data.shape
+    middle = np.s_[:, int(0.4 * n_x) : max(int(0.6 * n_x), int(0.4 * n_x) + 1)]
+    data = np.ma.masked_invalid(np.ma.array(image.data, mask=image.mask)[middle])
+    rows = np.arange(n_y)
+    centres = {name: float(np.asarray(t.trace, float)[n_x // 2]) for name, t in traces.items()}
+    sky = np.zeros(n_y, bool)
+    for each, centre in zip(windows, centres.values(), strict=False):
+        sky |= each.mask((n_y, 1), trace=centre)[:, 0]
+    cut = np.ma.median(data, axis=1).filled(np.nan)
+    ax.fill_between(rows, 0, 1, where=sky, transform=ax.get_xaxis_transform(), color="0.88",
+                    step="mid", label="looked at for sky")  # fmt: skip
+    ax.plot(rows, cut, "k-", lw=1, drawstyle="steps-mid")
+    for name, centre in centres.items():
+        ax.axvline(centre, color="tab:orange", ls="--", lw=1)
+        ax.annotate(name, (centre, 0.97), xycoords=("data", "axes fraction"), va="top")
+    level = np.nanmedian(cut[sky]) if sky.any() else np.nanmedian(cut)
+    if np.isfinite(level):
+        ax.set_yscale("symlog", linthresh=max(5 * abs(level), 1.0))
+    ax.set(xlabel="row (pixel)", ylabel=f"median over columns ({image.unit})")
+    ax.legend(frameon=False, loc="lower right", fontsize="small")
+    return ax

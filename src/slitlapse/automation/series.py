@@ -322,9 +322,9 @@ class SpectralTimeSeries:
 
     def animate(self, **kwargs):
         """Make a movie of the spectra through the night; keep it with ``.save(path)``."""
-        from slitlapse.automation import explain
+        from slitlapse.automation import movies
 
-        return explain.animate_spectra([self], **kwargs)
+        return movies.animate_spectra([self], **kwargs)
 
     def to_rainbow(self):
         """Give the series to chromatic (optional extra) as a ``Rainbow``."""

@@ -11,7 +11,7 @@ import numpy as np
 
 __all__ = ["Movie", "MoviePanel"]
 
-WIDTH, GAP = 1000, 18
+WIDTH, GAP = 1000, 26
 LEFT, BELOW = 74, 34  # of a panel, for its labels
 COLOURS = ("#111111", "#b3400a", "#0b5394", "#3d7a1f", "#7a3d8f")  # alike in grey: marks differ
 MARKS = ("M{0:.0f} {1:.0f}m-3 0a3 3 0 1 0 6 0a3 3 0 1 0 -6 0", "M{0:.0f} {1:.0f}m-3 -3h6v6h-6z",
@@ -136,7 +136,7 @@ def ticks(low, high, number):
     step = (high - low) / max(number, 1)
     power = 10.0 ** np.floor(np.log10(step))
     step = power * next(n for n in (1, 2, 5, 10) if n * power >= step * (1 - 1e-9))
-    return step * np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1)
+    return step * np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) + 0.0
 
 
 def _draw(panel, left, top, width, height):
@@ -197,7 +197,7 @@ def _labels(panel, left, top, width, height, limits, across, up):
         x = across(at)
         yield f'<path d="M{x:.1f} {top + height:.0f}v5" stroke="#767676"/>'
         yield f'<text x="{x:.1f}" y="{top + height + 17:.0f}" text-anchor="middle">{at:.6g}</text>'
-    marks = ticks(low, high, max(2, int(height / 45)))
+    marks = ticks(low, high, max(2, int(height / 24)))
     for at in marks:
         y = top + height - (at - low) / (high - low) * height
         yield f'<path d="M{left:.0f} {y:.1f}h-5" stroke="#767676"/>'
@@ -208,12 +208,14 @@ def _labels(panel, left, top, width, height, limits, across, up):
     )
     words = escape(panel.ylabel)
     yield f'<text x="{left:.0f}" y="{top - 4:.0f}" font-weight="bold">{words}</text>'
-    for number, name in enumerate(panel.names):
-        at, y = left + width - 8, top + 14 + 15 * number
+    at = left + width
+    for number, name in reversed(list(enumerate(panel.names))):
         colour = COLOURS[number % len(COLOURS)]
-        mark = MARKS[number % len(MARKS)].format(at, y - 4)
+        yield (f'<text x="{at:.0f}" y="{top - 4:.0f}" text-anchor="end">{escape(str(name))}</text>')
+        at -= 7.2 * len(str(name)) + 12
+        mark = MARKS[number % len(MARKS)].format(at, top - 9)
         yield f'<path d="{mark}" fill="none" stroke="{colour}"/>'
-        yield f'<text x="{at - 9:.0f}" y="{y:.0f}" text-anchor="end">{escape(str(name))}</text>'
+        at -= 14
 
 
 def _line(x, y):
