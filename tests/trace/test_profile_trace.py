@@ -276,6 +276,10 @@ def kast(folder, name):
     return np.hstack([(raw[:, :1024] - levels[0]) * 1.21, (raw[:, 1024:2048] - levels[1]) * 1.25])
 
 
+def hiltner_102(folder):
+    return fits.getdata(folder / "lt_sprat_2018/v_s_20180810_27_1_0_0.fits.gz") - 915.5
+
+
 def efosc2(folder, name):
     raw = fits.getdata(folder / "ntt_efosc2_2022" / f"EFOSC.{name}.fits.gz").astype(float)
     return (raw.T[:, :1024] - 224) * 1.2  # dispersion along y
@@ -294,6 +298,7 @@ def osiris(folder):
     [
         (lambda d: kast(d, "b24"), None, {200: 171.7, 1700: 167.0}, 0.3),
         (lambda d: kast(d, "b27"), None, {1700: 173.7}, 0.35),
+        (hiltner_102, None, {150: 132.2, 830: 130.9}, 0.3),
         (lambda d: efosc2(d, "2022-01-29T01-12-03.548"), None, {100: 539.8, 850: 546.8}, 0.3),
         (lambda d: efosc2(d, "2022-01-27T02-31-32.701"), 544, {500: 544}, 1.0),
         (lambda d: efosc2(d, "2022-01-27T02-31-32.701"), 289, {500: 289}, 1.5),

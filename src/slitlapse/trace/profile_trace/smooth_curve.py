@@ -11,6 +11,7 @@ from scipy.linalg import solve_triangular
 __all__ = ["Curve", "fit_smooth_curve"]
 
 FAR_WORSE, FAR_OFF = 4.0, 3.0  # an error, over the median one and over the floor
+NODES = 256  # at least, where the error is worked out
 SECANT = 0.05  # of the range: the last part, whose slope a curve goes on with
 Fit = namedtuple("Fit", "criterion n share inverse reduced sizes belief")
 
@@ -111,21 +112,28 @@ def fit_smooth_curve(
     near = 1.5 * np.median(np.diff(np.sort(x[keep]))) if keep.sum() > 1 else 0.0
     terms, n_terms = families[k][0], len(fit.inverse)
 
-    def evaluate(where):
-        rows = terms(2 * (where - span[0]) / span[1] - 1)[:, :n_terms]
-        return _average(rows @ fit.inverse, fit)
+    inside = np.arange(n_terms) < fit.sizes[:, None]  # which terms a size has
+    coefficients = fit.inverse @ (fit.belief @ inside * fit.share)
+
+    def basis(where):
+        return terms(2 * (where - span[0]) / span[1] - 1)[:, :n_terms]
+
+    def uncertainty(where):
+        return _uncertainty(basis(where) @ fit.inverse, fit, inside)
 
     points = np.sort(x[keep])
-    first, last = _believed(points, evaluate(points)[1], floor, near)
-    inside = np.clip(at, first, last)
-    value, _ = evaluate(inside)
-    error = evaluate(np.clip(at, points[0] - near, points[-1] + near))[1]
+    first, last = _believed(points, uncertainty(points), floor, near)
+    within = np.clip(at, first, last)
+    value = basis(within) @ coefficients
+    nodes = np.append(at[:: max(at.size // NODES, 1)], at[-1:])  # errors change slowly
+    error = uncertainty(np.clip(nodes, points[0] - near, points[-1] + near))
+    error = np.interp(at, nodes, error)
     if not level_ends:
         # the chord over the last part: a tangent at the very end would wag
         chord = max(SECANT * (last - first), 1.0)
-        ends = evaluate(np.array([first, first + chord, last - chord, last]))[0]
+        ends = basis(np.array([first, first + chord, last - chord, last])) @ coefficients
         slope = np.where(at < first, ends[1] - ends[0], ends[3] - ends[2]) / chord
-        value += slope * (at - inside)
+        value += slope * (at - within)
     return Curve(value, error, int(fit.n) - 1, keep, fit.reduced, (float(first), float(last)))
 
 
@@ -157,15 +165,14 @@ def _least(matrix, values, sizes, caution):
     return Fit(bic[best], n, share[: sizes[-1]], inverse, reduced, sizes, belief / belief.sum())
 
 
-def _average(basis, fit):
-    """Average the fits of all sizes as far as they are believed; their differences are an error."""
-    inside = np.arange(basis.shape[1]) < fit.sizes[:, None]  # which terms a size has
+def _uncertainty(basis, fit, inside):
+    """Give the error of the average of all sizes; their differences are part of it."""
     value = basis @ (fit.belief @ inside * fit.share)
     variance = max(fit.reduced, 1.0) * basis**2 @ (fit.belief @ inside)
     for belief, terms in zip(fit.belief, inside, strict=True):
         if belief > 1e-4:
             variance += belief * (basis @ (terms * fit.share) - value) ** 2
-    return value, np.sqrt(variance)
+    return np.sqrt(variance)
 
 
 def _families(model, top, n_points):
