@@ -128,3 +128,10 @@ def test_bad_arguments_are_refused():
         PolynomialBackground(data, 25.0, 5, disp_axis=0, read_noise=1.0)
     with pytest.raises(ValueError, match="shape"):
         PolynomialBackground(data, 25.0, 5, read_noise=1.0).sub_image(np.ones((3, 3)))
+
+
+def test_frames_of_32_bits_are_welcome():
+    image = CCDData(np.full((N_Y, N_X), 100.0, dtype=np.float32), unit="electron")
+    sky = PolynomialBackground(image, sky_pixels=SKY, degree=1, read_noise=READ_NOISE)
+    assert (image - sky).flux.dtype == float
+    assert sky.bkg_image().flux.shape == (N_Y, N_X)

@@ -278,3 +278,10 @@ def test_the_bowed_red_order_of_floyds_has_its_own_window_and_tilt(real_data):
     )  # fmt: skip
     pull = (science * 2.3 - sky.fit.model) / np.sqrt(sky.fit.variance)
     assert abs(pull[sky.fit.used].std() - 1) < 0.1
+
+
+def test_frames_of_32_bits_are_welcome():
+    image = CCDData(spectrum(EFFECTIVE).astype(np.float32), unit="electron")
+    sky = SplineSky(image, EFFECTIVE, sky_pixels=~STAR, read_noise=READ_NOISE)
+    assert (image - sky).flux.dtype == float
+    assert sky.bkg_image().flux.shape == (N_Y, N_X)
