@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from slitlapse.automation import NightError, read_night
+from slitlapse.automation import NightError, read_night, simulate_night
 from slitlapse.automation.calibration import make_calibration
 from slitlapse.automation.log import choose_frames, log_night
+from slitlapse.instruments import load_instrument
 
 
 @pytest.fixture
@@ -41,6 +42,23 @@ def test_read_noise_is_measured_where_the_instrument_does_not_say(toy_night):
     for noise, gain in zip(calibration.door.read_noises, (1.5, 1.6), strict=True):
         rounded = np.hypot(4.0, gain / np.sqrt(12))  # whole adu add their own scatter
         assert abs(noise.to_value(u.electron) - rounded) < 4 * error
+
+
+def test_the_master_bias_is_as_uncertain_as_read_noise_makes_it(tmp_path):
+    """Where no overscan takes the level off, it is no light and has no photon noise."""
+    source = load_instrument("toy").source.read_text()
+    lines = [line for line in source.splitlines() if not line.startswith("overscan")]
+    (tmp_path / "bare.toml").write_text("\n".join(lines))
+    truth = simulate_night(
+        tmp_path / "night", instrument=load_instrument(tmp_path / "bare.toml"),
+        rng=np.random.default_rng(1), n_exposures=1, n_calibrations=4,
+    )  # fmt: skip
+    night = read_night(truth.night_file)
+    bias = make_calibration(night, choose_frames(log_night(night), night)).door.bias
+    assert bias.data.mean() > 1000  # the level is in it
+    for part, gain in ((slice(0, 320), 1.5), (slice(320, 640), 1.6)):
+        expected = np.hypot(4.0, gain / np.sqrt(12)) / np.sqrt(4)
+        assert np.median(bias.uncertainty.array[:, part]) == pytest.approx(expected, rel=0.03)
 
 
 def test_sensitivity_is_recovered_at_the_noise_of_the_flats(toy_night):

@@ -159,7 +159,7 @@ def _opener(door, name):
     def load():
         frames, amplifiers = door.raw(name)
         with door.naming(name):
-            return process_amplifiers(frames, amplifiers)
+            return process_amplifiers(frames, amplifiers, light=False)  # a level is no light
 
     return load
 
