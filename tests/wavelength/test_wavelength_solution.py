@@ -1,5 +1,7 @@
 """The solution: there and back, its uncertainty, and what carries it elsewhere."""
 
+from dataclasses import replace
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -187,3 +189,13 @@ def test_the_plot_shows_solution_and_lines():
     np.testing.assert_allclose(ax.lines[0].get_ydata(), solution.wavelength.value)
     assert len(ax.lines[1].get_xdata()) == 40
     assert "air" in ax.get_ylabel()
+
+
+def test_lines_that_were_not_named_do_not_stop_the_way_to_vacuum():
+    x = np.linspace(0, 999, 12)
+    air = WavelengthSolution.fit(x, 7000 + 1.4 * x, n_pixels=1000, degree=1)
+    lines = QTable({"wavelength": [7000.0, np.nan] * u.AA})
+    vacuum = replace(air, lines=lines).to_medium("vacuum")
+    assert np.isnan(vacuum.lines["wavelength"][1])
+    back = vacuum.to_medium("air")
+    assert np.allclose(back.wavelength.value, air.wavelength.value, rtol=0, atol=1e-6)

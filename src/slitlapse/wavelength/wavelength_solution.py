@@ -26,7 +26,12 @@ def _convert(wavelength, have, want):
         return wavelength
     if want == "air":
         return vac_to_air(wavelength, method="Ciddor1996")
-    return air_to_vac(wavelength, scheme="iteration", method="Ciddor1996")
+    # the iteration of specutils never ends where one wavelength is NaN, as of a line not named
+    converted, known = wavelength.copy(), np.isfinite(wavelength.value)
+    if known.any():
+        options = {"scheme": "iteration", "method": "Ciddor1996"}
+        converted[known] = air_to_vac(wavelength[known], **options)
+    return converted
 
 
 @dataclass(frozen=True, eq=False)
