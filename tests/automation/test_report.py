@@ -1,5 +1,8 @@
 """One page of a night that opens from disk, whatever the headers say."""
 
+import json
+import shutil
+import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -23,7 +26,7 @@ class Outline(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
-        if tag not in {"meta", "img", "input", "br", "path", "line"}:
+        if tag not in {"meta", "img", "input", "br"}:
             self.inside.append(tag)
 
     def handle_endtag(self, tag):
@@ -50,7 +53,7 @@ def pieces(toy_night):
 def test_the_story_is_told_question_by_question(outline):
     headings = outline.texts["h2"]
     assert headings[0] == "Verdict"
-    for question in ("data", "pixels", "positioned", "wavelengths", "stars", "bright"):
+    for question in ("data", "pixels", "positioned", "sky", "wavelengths", "changed", "bright"):
         assert any(question in heading for heading in headings), question
 
 
@@ -125,3 +128,59 @@ def test_a_night_without_science_frames_has_a_report_of_its_calibrations(toy_nig
     assert found.texts["h1"][0].startswith("Night of Calibrations")
     assert "There is no science frame." in found.texts["li"]
     assert report.verdict == ()
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+WATCH = "<script>var failed = []; onerror = (text) => failed.push(text);</script>"
+MOVE = """<script>
+const state = (flip) => [...flip.querySelectorAll("img")].map((image) =>
+  getComputedStyle(image).display !== "none" ? "1" : "0").join("") +
+  [...flip.querySelectorAll("path[data-frames]")].map((path) => path.getAttribute("d")).join("|");
+const flips = [...document.querySelectorAll(".flip")].map((flip) => {
+  const slider = flip.querySelector("input"), said = [], seen = new Set();
+  for (let number = 0; number <= Number(slider.max); number++) {
+    slider.value = number;
+    slider.dispatchEvent(new Event("input", {bubbles: true}));
+    seen.add(state(flip));
+    said.push(flip.querySelector("output").textContent);
+  }
+  const button = flip.querySelector("button");
+  button.click();
+  const playing = button.textContent;
+  button.click();
+  return {frames: Number(slider.max) + 1, seen: seen.size, said: new Set(said).size,
+    buttons: playing + button.textContent, focus: [slider, button].every((part) => {
+      part.focus(); return document.activeElement === part && part.tabIndex === 0; })};
+});
+document.title = JSON.stringify({flips, failed,
+  broken: [...document.images].filter((image) => image.naturalWidth === 0).length,
+  loaded: performance.getEntriesByType("resource").map((each) => each.name).filter((name) =>
+    !name.startsWith("data:")),
+  links: [...document.querySelectorAll("nav a")].every((link) =>
+    document.querySelector(link.getAttribute("href")) !== null),
+  wide: document.documentElement.scrollWidth > innerWidth});
+</script>"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to open the report with")
+def test_in_a_browser_every_slider_moves_and_no_script_fails(toy_night, tmp_path):
+    html = toy_night.result.report.read_text(encoding="utf-8").replace("<head>", "<head>" + WATCH)
+    (tmp_path / "page.html").write_text(html.replace("</body>", MOVE + "</body>"))
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    command += ["--window-size=1366,768", f"--user-data-dir={tmp_path / 'profile'}"]
+    done = subprocess.run(
+        [*command, f"file://{tmp_path / 'page.html'}"], capture_output=True, text=True, timeout=120
+    )
+    (title,) = Outline(done.stdout).texts["title"]
+    found = json.loads(title)
+    n_frames = min(len(toy_night.log), 40)
+    assert [flip["frames"] for flip in found["flips"]] == [n_frames, 12, 30]
+    for flip in found["flips"]:
+        assert flip["seen"] == flip["said"] == flip["frames"]  # each frame is another picture
+        assert flip["buttons"] == "PausePlay"
+        assert flip["focus"]  # with the keyboard alone
+    assert found["failed"] == []
+    assert found["broken"] == 0
+    assert found["loaded"] == []
+    assert found["links"] and not found["wide"]

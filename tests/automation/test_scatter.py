@@ -117,3 +117,5 @@ def test_masked_exposures_count_nowhere():
 def test_too_few_exposures_give_no_scatter_instead_of_a_wrong_one():
     table = measure_scatter(curves(np.random.default_rng(6), n_time=3))
     assert np.all(np.isnan(table["scatter"]))
+    table = measure_scatter(curves(np.random.default_rng(6), n_time=12), transit=True)
+    assert np.all(np.isnan(table["scatter"])) and np.all(np.isnan(table["excess"]))

@@ -6,7 +6,7 @@ import numpy as np
 from astropy.table import QTable
 
 from slitlapse.automation.light_curves import light_curves
-from slitlapse.automation.scatter import residuals_of
+from slitlapse.automation.scatter import FEWEST_WITH_TRANSIT, residuals_of
 
 __all__ = ["ApertureChoice", "ComparisonCheck", "check_comparisons", "choose_aperture"]
 
@@ -49,7 +49,8 @@ def check_comparisons(comparisons, target=None):
     ----------
     comparisons : sequence of SpectralTimeSeries
     target : SpectralTimeSeries, optional
-        Asked about the last two only; its transit is fitted and does not count.
+        Asked about the last two only, in 16 exposures or more; its transit is fitted and does
+        not count.
 
     Returns
     -------
@@ -64,7 +65,7 @@ def check_comparisons(comparisons, target=None):
         if not _is_loud(each[worst]):
             break
         if len(left) == 2:
-            if target is None:
+            if target is None or target.shape[1] < FEWEST_WITH_TRANSIT:
                 break  # nobody can tell which of the two
             worst = int(np.argmax([_with(target, star).excess[0] for star in left]))
         aside.append(left.pop(worst))

@@ -24,6 +24,17 @@ VARIANCE_NAMES = {
 }
 
 
+LINES = {  # told apart without colour too
+    "variance_star": "-",
+    "variance_sky": "--",
+    "variance_read": ":",
+    "variance_dark": (0, (1, 4)),
+    "variance_flat": "-.",
+    "variance_skyfit": (0, (8, 2, 1, 2, 1, 2)),
+}
+MARKS = "ox^+sD"
+
+
 def _axes(ax):
     import matplotlib.pyplot as plt
 
@@ -116,7 +127,8 @@ def plot_noise(series, ax=None):
     ax.plot(wave, typical(series.uncertainty.value), color="k", lw=1.2, label="total")
     for key, label in VARIANCE_NAMES.items():
         if key in series.fluxlike and np.any(series.fluxlike[key].value > 0):
-            ax.plot(wave, np.sqrt(typical(series.fluxlike[key].value)), lw=0.8, label=label)
+            noise = np.sqrt(typical(series.fluxlike[key].value))
+            ax.plot(wave, noise, lw=0.9, ls=LINES[key], label=label)
     ax.set(
         xlabel=f"wavelength ({series.wavelength.unit})",
         ylabel=f"standard deviation ({series.flux.unit})",
@@ -196,14 +208,15 @@ def plot_diagnostics(stars, axes=None):
         )
     axes = list(np.atleast_1d(axes))
     for ax, (key, label) in zip(axes, names.items(), strict=True):
-        for star in stars:
+        for mark, star in zip(MARKS * len(stars), stars, strict=False):
             if key not in star.timelike.colnames:
                 continue
             values = u.Quantity(star.timelike[key]).value
             error = None
             if f"{key}_uncertainty" in star.timelike.colnames:
                 error = u.Quantity(star.timelike[f"{key}_uncertainty"]).value
-            ax.errorbar(_hours(star), values, yerr=error, fmt=".", label=f"star {star.name}")
+            ax.errorbar(_hours(star), values, yerr=error, fmt=mark, ms=4, mfc="none", lw=0.8,
+                        label=f"star {star.name}")  # fmt: skip
         ax.set_ylabel(label, fontsize="small")
     axes[0].legend(frameon=False, ncols=4, fontsize="small")
     axes[-1].set_xlabel(f"hours since {stars[0].time[0].utc.iso[:16]} UTC")

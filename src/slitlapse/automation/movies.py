@@ -6,7 +6,7 @@ import astropy.units as u
 import numpy as np
 
 from slitlapse.automation.light_curves import common_edges, light_curves
-from slitlapse.automation.scatter import measure_scatter
+from slitlapse.automation.scatter import FEWEST_WITH_TRANSIT, measure_scatter
 from slitlapse.look import Movie, MoviePanel
 
 __all__ = [
@@ -126,7 +126,8 @@ def through_wavelength(stars, target=None, comparisons=()):
         strips.append(
             MoviePanel(wave, [mean], unit, f"star {star.name}, mean", cursor=middle.value)
         )
-    table = measure_scatter(curves[-1], transit=len(curves) > len(stars))
+    with_ratio = len(curves) > len(stars) and len(hours) >= FEWEST_WITH_TRANSIT
+    table = measure_scatter(curves[-1], transit=with_ratio)
     rows = 1e6 * np.array([table["scatter"], table["expected"]])
     strips.append(
         MoviePanel(

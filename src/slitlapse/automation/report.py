@@ -7,16 +7,17 @@ import astropy.units as u
 import numpy as np
 
 from slitlapse.automation import explain
-from slitlapse.automation.light_curves import light_curves
+from slitlapse.automation.report_curves import add_drawn, tell_changes, tell_light_curves
 from slitlapse.automation.verdict import judge_night
 from slitlapse.flats.explain import plot_flat_steps
 from slitlapse.look import ReportPage, show_frame
 from slitlapse.observing_log import flip_through, plot_night
+from slitlapse.sky import SkyWindows
 from slitlapse.trace.explain import plot_trace_on_image
 
 __all__ = ["NightReport", "night_report"]
 
-MOST_PAGES = 60  # of the flip-book: a longer night is thinned out evenly
+MOST_PAGES = 40  # of the flip-book: a longer night is thinned out evenly
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,13 @@ def night_report(night, log, chosen, calibration, placements, solutions, series,
     _tell_calibration(page, calibration)
     for placement in placements:
         _tell_stars(page, placement)
-    _tell_wavelengths(page, solutions)
     if series:
+        _tell_sky(page, placements, series)
         _tell_series(page, series)
-        _tell_light_curves(page, series)
+    _tell_wavelengths(page, solutions)
+    if series and next(iter(series.values())).shape[1] > 1:
+        tell_changes(page, series)
+        tell_light_curves(page, series)
     folder = night.output / "report"
     folder.mkdir(parents=True, exist_ok=True)
     return NightReport(page.write(folder / "index.html"), tuple(verdict))
@@ -77,18 +81,6 @@ def _title(night, chosen):
     science = chosen["science"]
     name = str(science["object"][0]) if len(science) else "Calibrations"
     return f"Night of {name or 'an object without a name'}"
-
-
-def _figure(page, draw, caption, **size):
-    """Draw one figure, put it on the page, and close it."""
-    import matplotlib.pyplot as plt
-
-    figure = plt.figure(layout="constrained", **({"figsize": (9, 4)} | size))
-    try:
-        draw(figure)
-        page.add_figure(figure, caption)
-    finally:
-        plt.close(figure)
 
 
 def _tell_log(page, night, log):
@@ -112,13 +104,13 @@ def _tell_calibration(page, calibration):
         f"The read noise of the amplifiers is {noises} electron ({calibration.read_noise_source})."
     )
     if calibration.door.bias is not None:
-        _figure(
+        add_drawn(
             page,
             lambda figure: show_frame(calibration.door.bias, figure.add_subplot()),
             "The master bias: what reading adds everywhere, after the overscan is taken off.",
         )
     if calibration.door.sensitivity is not None:
-        _figure(
+        add_drawn(
             page,
             lambda figure: plot_flat_steps(
                 calibration.flat, calibration.door.sensitivity, axes=figure.subplots(3, 1)
@@ -141,9 +133,9 @@ def _tell_stars(page, placement):
             ax.annotate(name, (len(centre) - 1, centre[-1]), color="tab:orange", weight="bold")
 
     names = f"{len(placement.filenames)} exposures"
-    _figure(page, draw, f"The mean of {names}, and between the lines each star.")
+    add_drawn(page, draw, f"The mean of {names}, and between the lines each star.")
     for name, trace in placement.traces.items():
-        _figure(
+        add_drawn(
             page,
             lambda figure, trace=trace: plot_trace_on_image(
                 image, trace, axes=figure.subplots(3, 1)
@@ -166,58 +158,57 @@ def _tell_wavelengths(page, solutions):
             lines = solution.lines
             used = np.asarray(lines["used"], bool)
             pixel, residual = (u.Quantity(lines[key]).value for key in ("pixel", "residual"))
-            for lamp in sorted(set(lines["lamp"][used])):
+            for mark, lamp in zip("os^Dv*" * 5, sorted(set(lines["lamp"][used])), strict=False):
                 mine = used & (np.asarray(lines["lamp"]) == lamp)
-                ax.plot(pixel[mine], residual[mine], "o", ms=4, label=f"{lamp}: {mine.sum()}")
+                ax.plot(pixel[mine], residual[mine], mark, ms=4, label=f"{lamp}: {mine.sum()}")
             ax.axhline(0, color="0.7", lw=0.8, zorder=0)
             ax.legend(frameon=False, ncols=4)
             ax.set(xlabel="pixel", ylabel="line - solution (angstrom)")
 
-        _figure(page, draw, f"Star {name}: what the lines of each lamp leave.", figsize=(9, 3))
+        add_drawn(page, draw, f"Star {name}: what the lines of each lamp leave.", figsize=(9, 3))
+
+
+def _tell_sky(page, placements, series):
+    page.add_section("How many photons come from the sky?")
+    windows = [SkyWindows.from_text(s.metadata["sky_windows"]) for s in series.values()
+               if "sky_windows" in s.metadata]  # fmt: skip
+    for placement in placements:
+        add_drawn(
+            page,
+            lambda figure, p=placement: explain.plot_sky(
+                p.image, p.traces, windows, ax=figure.add_subplot()
+            ),
+            "A cut across the slit in the middle of the spectrum: sky is looked for in the grey "
+            "rows, where it is not under a star.",
+            figsize=(9, 3),
+        )
+
+    def draw(figure):
+        ax = figure.add_subplot()
+        for star, style in zip(series.values(), "-:" * len(series), strict=False):
+            sky = np.ma.masked_array(star.fluxlike["sky"].value, star.mask)
+            median = np.ma.median(sky, axis=1).filled(np.nan)
+            ax.plot(star.wavelength.value, median, "k", ls=style, lw=0.8, label=f"star {star.name}")
+        ax.legend(frameon=False, ncols=4)
+        ax.set(xlabel=f"wavelength ({star.wavelength.unit})", ylabel=f"sky ({star.flux.unit})")
+
+    if all("sky" in star.fluxlike for star in series.values()):
+        words = "The sky that was taken off, summed over the aperture, in a typical exposure."
+        add_drawn(page, draw, words, figsize=(9, 3))
 
 
 def _tell_series(page, series):
     page.add_section("How many photons come from the stars?")
     for star in series.values():
-        _figure(page, lambda f, s=star: s.plot(ax=f.add_subplot()), "The mean spectrum.")
-        _figure(
+        add_drawn(page, lambda f, s=star: s.plot(ax=f.add_subplot()), "The mean spectrum.")
+        add_drawn(
             page,
             lambda f, s=star: explain.plot_noise(s, ax=f.add_subplot()),
             "Where the noise of one exposure comes from.",
         )
         if star.shape[1] > 1:
-            _figure(
+            add_drawn(
                 page,
                 lambda f, s=star: s.imshow(ax=f.add_subplot()),
                 "Flux over its median in time: what changes through the night, and where.",
             )
-    stars = list(series.values())
-    if stars[0].shape[1] > 1:
-        import matplotlib.pyplot as plt
-
-        axes = explain.plot_diagnostics(stars)
-        page.add_section("What else changed?")
-        page.add_figure(axes[0].figure, "Measured beside the spectra, exposure by exposure.")
-        plt.close(axes[0].figure)
-
-
-def _tell_light_curves(page, series):
-    stars = list(series.values())
-    if stars[0].shape[1] < 2:
-        return
-    page.add_section("How bright were the stars?")
-    for star in stars:
-        unit = star.wavelength.unit  # pixels, where the lamps gave no wavelengths
-        others = [
-            other
-            for other in stars
-            if other is not star and other.wavelength.unit.is_equivalent(unit)
-        ]
-        curve = light_curves(star, others)
-        words = " over the sum of the others" if others else ""
-        _figure(
-            page,
-            lambda f, c=curve: explain.plot_light_curves(c, ax=f.add_subplot()),
-            f"White light of star {star.name}{words}.",
-            figsize=(9, 3),
-        )

@@ -7,9 +7,16 @@ from astropy.table import QTable
 from scipy.optimize import least_squares
 from scipy.stats import chi2
 
-__all__ = ["Residuals", "measure_scatter", "residuals_of", "scatter_by_bin_size"]
+__all__ = [
+    "FEWEST_WITH_TRANSIT",
+    "Residuals",
+    "measure_scatter",
+    "residuals_of",
+    "scatter_by_bin_size",
+]
 
-FEWEST_LEFT = 4  # exposures more than the model has numbers
+FEWEST_LEFT = 4  # bins more than the model has numbers
+FEWEST_WITH_TRANSIT = 16  # exposures, of which a transit and noise can be told apart
 SIZES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100)
 
 
@@ -84,7 +91,7 @@ def residuals_of(curves, *, transit=False, degree=2):
         As of `~slitlapse.automation.light_curves`.
     transit : bool
         Whether to fit a transit too: a trapezoid with a round bottom, its times found on the mean
-        of all bins and the same for all.
+        of all bins and the same for all. With fewer than 16 exposures nothing is then known.
     degree : int
         Of the polynomial in time.
 
@@ -101,7 +108,9 @@ def residuals_of(curves, *, transit=False, degree=2):
     basis = along[:, None] ** np.arange(degree + 1)
     n_parameters = basis.shape[1]
     shape = None
-    if transit and len(along) > n_parameters + 5 + FEWEST_LEFT:
+    if transit and len(along) < FEWEST_WITH_TRANSIT:
+        good = np.zeros_like(good)  # who knows what is transit and what is noise
+    elif transit:
         total = (weight**2).sum(axis=0)
         mean = np.divide((weight**2 * flux).sum(axis=0), total, out=0 * total, where=total > 0)
         shape = _find_transit(along, mean, np.sqrt(total), basis)

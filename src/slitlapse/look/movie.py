@@ -13,6 +13,7 @@ __all__ = ["Movie", "MoviePanel"]
 
 WIDTH, GAP = 1000, 26
 LEFT, BELOW = 74, 34  # of a panel, for its labels
+LEAST = 60  # high is a strip
 COLOURS = ("#111111", "#b3400a", "#0b5394", "#3d7a1f", "#7a3d8f")  # alike in grey: marks differ
 MARKS = ("M{0:.0f} {1:.0f}m-3 0a3 3 0 1 0 6 0a3 3 0 1 0 -6 0", "M{0:.0f} {1:.0f}m-3 -3h6v6h-6z",
          "M{0:.0f} {1:.0f}m0 -4l4 7h-8z", "M{0:.0f} {1:.0f}m-3 -3l6 6m0 -6l-6 6",
@@ -71,7 +72,7 @@ class Movie:
     strips : sequence of MoviePanel, optional
         Panels beside the others, with a line that shows where in the movie one is.
     height : int
-        Of each of ``panels``, where the whole is 1000 wide.
+        Of each of ``panels`` at least, where the whole is 1000 wide.
 
     Raises
     ------
@@ -103,17 +104,17 @@ class Movie:
     def to_svg(self):
         """Draw it (str): the first frame, and of all frames what changes, for a slider."""
         split = 0.62 * WIDTH if self.strips else WIDTH
-        tall = len(self.panels) * (self.height + BELOW + GAP)
+        room = BELOW + GAP
+        tall = max(len(self.panels) * (self.height + room), len(self.strips) * (LEAST + room))
+        each = tall / max(len(self.panels), 1)
         parts = [
-            _draw(panel, LEFT, GAP + i * (self.height + BELOW + GAP), split - LEFT - 8, self.height)
+            _draw(panel, LEFT, GAP + i * each, split - LEFT - 8, each - room)
             for i, panel in enumerate(self.panels)
         ]
         each = tall / max(len(self.strips), 1)
         for i, strip in enumerate(self.strips):
             top = GAP + i * each
-            parts.append(
-                _draw(strip, split + LEFT, top, WIDTH - split - LEFT - 12, each - BELOW - GAP)
-            )
+            parts.append(_draw(strip, split + LEFT, top, WIDTH - split - LEFT - 12, each - room))
         return (
             f'<svg viewBox="0 0 {WIDTH} {tall + GAP:.0f}" role="img" aria-hidden="true" '
             f'font-size="13" fill="#111">{"".join(parts)}</svg>'
