@@ -6,7 +6,7 @@ import pytest
 from astropy.io import fits
 
 from slitlapse.automation import NightError
-from slitlapse.automation.frames import FrameDoor, read_raw
+from slitlapse.automation.frames import FrameDoor, binning_factors, read_raw
 from slitlapse.instruments import load_instrument
 from slitlapse.photons import MaskBits
 
@@ -105,3 +105,34 @@ def test_raw_frames_keep_their_numbers(toy_night, science):
     frame, amplifiers = read_raw(toy_night.night.data / science, load_instrument("toy"))
     assert frame.unit == u.adu and len(amplifiers) == 2
     assert np.array_equal(frame.data, fits.getdata(toy_night.night.data / science))
+
+
+def test_a_frame_binned_otherwise_keeps_its_light_and_loses_its_own_level(toy_night, tmp_path):
+    # the toy's raw frame with every column twice, as if it had been read 1 x 2
+    calibrated, night = toy_night.calibration.door, toy_night.night
+    name = str(toy_night.chosen["arc"]["filename"][0])
+    with fits.open(night.data / name) as hdus:
+        fits.writeto(tmp_path / name, np.repeat(hdus[0].data, 2, axis=1), hdus[0].header)
+    instrument = replace(night.instrument, bad=("[1:640,1:1]",))
+    bare = FrameDoor(instrument, night.data).electrons(name, "arc")
+    door = replace(calibrated, instrument=instrument, folder=tmp_path)
+    frame = door.electrons(name, "arc", 10 * u.s)  # there are a bias and a sensitivity: not for it
+    assert frame.data.shape == (120, 1280) and frame.mask[0].all()
+    # the level of a row is known to read noise / sqrt(24), and may be smoothed otherwise here
+    known = max(noise.value for noise in door.read_noises) / np.sqrt(24)
+    wrong = (frame.data - np.repeat(bare.data, 2, axis=1))[1:]
+    assert np.abs(wrong).max() < 5 * known and abs(wrong.mean()) < known / 4
+
+
+@pytest.mark.parametrize(
+    ("shape", "factors"),
+    [
+        ((200, 2071), (1, 1)),
+        ((200, 4142), (1, 2)),
+        ((200, 4120), (1, 2)),  # an overscan as wide as ever
+        ((100, 2071), (0.5, 1)),
+        ((200, 3000), (1, 1)),  # nothing to do with the other
+    ],
+)
+def test_binning_is_told_by_the_size(shape, factors):
+    assert binning_factors(shape, (200, 2071)) == factors

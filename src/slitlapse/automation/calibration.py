@@ -68,7 +68,7 @@ def make_calibration(night, chosen):
     NightError
         Where neither bias frames nor an overscan could take off the level.
     """
-    door = FrameDoor(night.instrument, night.data)
+    door = FrameDoor(night.instrument, night.data, shape=chosen.shape)
     notes = []
     noises, source = find_read_noises(door, chosen)
     door = door.with_(read_noises=noises)

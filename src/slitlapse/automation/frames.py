@@ -15,12 +15,13 @@ from slitlapse.instruments import Instrument
 from slitlapse.observing_log import read_header
 from slitlapse.photons import DarkCurrent, MaskBits, process_amplifiers, to_electrons, turn
 
-__all__ = ["FrameDoor", "read_raw"]
+__all__ = ["FrameDoor", "binning_factors", "read_raw"]
 
+NEARLY_WHOLE = 0.02  # how far two sizes may be from a whole multiple of each other
 NOT_MASKED = MaskBits.no_sensitivity  # noted, but no reason to mask
 
 
-def read_raw(path, instrument):
+def read_raw(path, instrument, shape=None):
     """
     Read a raw frame.
 
@@ -28,6 +29,9 @@ def read_raw(path, instrument):
     ----------
     path : path-like
     instrument : `~slitlapse.instruments.Instrument`
+    shape : tuple of int, optional
+        Raw size (n_y, n_x) of the frames that the instrument's sections count pixels of. By
+        default, this frame's.
 
     Returns
     -------
@@ -47,9 +51,37 @@ def read_raw(path, instrument):
         arrays = [np.asarray(hdus[each.hdu].data).reshape(each.shape) for each in headers]
     frames = [CCDData(array, unit=u.adu, meta={"FILENAME": Path(path).name}) for array in arrays]
     cards = [each.cards for each in headers]
+    factors = binning_factors(arrays[0].shape, shape)
     if several:
-        return frames, instrument.amplifiers_for(cards)
-    return frames[0], instrument.amplifiers_for(cards[0])
+        return frames, instrument.amplifiers_for(cards, factors=factors)
+    return frames[0], instrument.amplifiers_for(cards[0], factors=factors)
+
+
+def binning_factors(shape, reference):
+    """
+    Pixels of a frame to one of another that shows the same, along y and x.
+
+    Parameters
+    ----------
+    shape, reference : tuple of int
+        Raw sizes; overscans are often as wide in every binning, so that the sizes are only
+        nearly multiples of each other.
+
+    Returns
+    -------
+    tuple of float
+        Whole numbers or 1 over them; (1, 1) where the sizes are alike, or have nothing to do
+        with each other.
+    """
+    if reference is None or tuple(shape) == tuple(reference):
+        return (1, 1)
+    factors = []
+    for size, usual in zip(shape, reference, strict=True):
+        ratio = max(size, usual) / min(size, usual)
+        if abs(ratio - round(ratio)) > NEARLY_WHOLE:
+            return (1, 1)
+        factors.append(round(ratio) if size >= usual else 1 / round(ratio))
+    return tuple(factors)
 
 
 @dataclass(frozen=True)
@@ -72,6 +104,8 @@ class FrameDoor:
         Turned.
     bad : array of uint16, optional
         Flags of pixels that are bad in every frame, turned.
+    shape : tuple of int, optional
+        Raw size (n_y, n_x) of the night's frames. Arcs may be binned otherwise.
     """
 
     instrument: Instrument
@@ -81,6 +115,7 @@ class FrameDoor:
     dark: DarkCurrent | None = None
     sensitivity: PixelSensitivity | None = None
     bad: np.ndarray | None = None
+    shape: tuple | None = None
 
     def with_(self, **changes):
         """Copy with some parts replaced."""
@@ -113,7 +148,7 @@ class FrameDoor:
     def raw(self, filename):
         """Raw frame(s) of a file and the amplifiers, with the night's read noises."""
         with self.naming(filename):
-            frames, amplifiers = read_raw(self.folder / filename, self.instrument)
+            frames, amplifiers = read_raw(self.folder / filename, self.instrument, self.shape)
         if self.read_noises is not None:
             pairs = zip(amplifiers, self.read_noises, strict=True)
             amplifiers = [amplifier.with_noise(read_noise=noise) for amplifier, noise in pairs]
@@ -136,20 +171,25 @@ class FrameDoor:
         -------
         `~astropy.nddata.CCDData`
             In electron, dispersion along axis 1 and wavelength increasing, with mask, flags
-            and uncertainty.
+            and uncertainty. A frame that is binned otherwise than the night's has only its own
+            overscan's level taken off: bias, dark and sensitivity are of other pixels.
         """
         frames, amplifiers = self.raw(filename)
         has_bias = kind not in self.instrument.bias_subtracted
+        factors = binning_factors(_first(frames).data.shape, self.shape)
+        alike = factors == (1, 1)
         with self.naming(filename):
             frame = to_electrons(
                 frames,
                 amplifiers,
-                bias=self.bias if has_bias else None,
+                bias=self.bias if has_bias and alike else None,
                 overscan="auto" if has_bias else None,
                 saturation=self.instrument.saturation,
-                bad_sections=self.instrument.bad,
+                bad_sections=self.instrument.bad_for(factors),
             )
         frame = turn(frame, self.instrument.dispersion)
+        if not alike:
+            return frame
         if self.dark is not None and has_bias and exposure_time is not None:
             frame = self.dark.subtract_from(frame, exposure_time)
         return self._correct(frame)
@@ -191,3 +231,8 @@ class FrameDoor:
             noise = np.hypot(noise, self.bias.uncertainty.array)
         noise = turn(noise, self.instrument.dispersion)
         return np.ascontiguousarray(noise, dtype=float)
+
+
+def _first(frames):
+    """The frame, or that of the first amplifier."""
+    return frames[0] if isinstance(frames, list) else frames

@@ -23,6 +23,8 @@ __all__ = [
 ]
 
 KINDS = ("bias", "dark", "flat", "arc", "science")
+# cards that have to agree; an arc's slit may be narrower
+SETUP = {"science": ("disperser",), "flat": ("disperser", "slit"), "arc": ("disperser",)}
 
 
 class NightError(ValueError):
@@ -126,6 +128,7 @@ def choose_frames(log, night):
     tables = {kind: log[log["kind"] == kind] for kind in KINDS}
     notes = [f"{name} is left out: {reason}" for name, reason in log.meta["skipped"].items()]
     tables["science"] = _choose_timed(_choose_object(tables["science"], night), night, notes)
+    _choose_setup(tables, night, notes)
     if not any(len(table) for table in tables.values()):
         kinds = ", ".join(sorted(set(log["kind"])))
         raise NightError(
@@ -194,6 +197,31 @@ def _choose_timed(science, night, notes):
     for row in science[~known]:
         notes.append(f"{row['filename']} (science) is left out: no header card tells its time")
     return science[known]
+
+
+def _choose_setup(tables, night, notes):
+    """
+    Leave out frames through another slit or disperser, where there are some through the same.
+
+    Science frames through another than most would be traced and calibrated together with what
+    they have nothing to do with. Kinds that ``night.toml`` names are taken as they are.
+    """
+    if not len(tables["science"]):
+        return
+    for kind, cards in SETUP.items():
+        for card in cards:
+            table = tables[kind]
+            if kind in night.frames or not len(table):
+                continue
+            usual = Counter(map(str, tables["science"][card])).most_common(1)[0][0]
+            same = np.array([str(each) == usual for each in table[card]])
+            if usual and same.any() and not same.all():
+                for row in table[~same]:
+                    notes.append(
+                        f"{row['filename']} ({kind}) is left out: its {card} is '{row[card]}', "
+                        f"that of the science frames '{usual}'"
+                    )
+                tables[kind] = table[same]
 
 
 def format_log(log):

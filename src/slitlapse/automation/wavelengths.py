@@ -251,11 +251,22 @@ def measure_tilt(arc_set, notes):
     lamps, image = max(
         arc_set.images.items(), key=lambda item: np.nanpercentile(item[1].data, 99.5)
     )
-    if arc_set.factors[lamps] != 1:
-        notes.append("The arcs are binned otherwise than the science frames: no tilt is measured")
-        return None
+    data, mask = image.data, image.mask
+    factor = arc_set.factors[lamps]
+    if factor != 1:
+        if factor != int(factor):
+            notes.append(
+                "The arcs have fewer pixels along the dispersion than the science frames: the "
+                "tilt of the lines is not measured"
+            )
+            return None
+        # what the detector would have added up itself, had it been told to: exact
+        n_x = data.shape[1] // int(factor) * int(factor)
+        groups = (data.shape[0], -1, int(factor))
+        data = data[:, :n_x].reshape(groups).sum(axis=2)
+        mask = mask[:, :n_x].reshape(groups).any(axis=2)
     try:
-        return LineTilt.measure(image.data, mask=image.mask)
+        return LineTilt.measure(data, mask=mask)
     except ValueError as error:
         notes.append(f"The tilt of the lines could not be measured: {error}")
         return None

@@ -230,6 +230,23 @@ class Instrument:
             return _side_by_side(found, self.amplifiers)
         return found
 
+    def bad_for(self, factors=(1, 1)):
+        """
+        Sections of a frame that are masked before anything else.
+
+        Parameters
+        ----------
+        factors : pair of float, optional
+            For a frame binned otherwise than the file says, as in `amplifiers_for`.
+
+        Returns
+        -------
+        tuple of str
+        """
+        if tuple(factors) == (1, 1):
+            return self.bad
+        return tuple(_scaled(section, *factors) for section in self.bad)
+
     def lamps_for(self, header):
         """
         Name the lamps that a header says were on.
