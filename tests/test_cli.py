@@ -12,7 +12,7 @@ from astropy.io import fits
 
 import slitlapse
 from slitlapse import cli
-from slitlapse.automation import SpectralTimeSeries, simulate_night
+from slitlapse.automation import SpectralTimeSeries, read_night, simulate_night
 from slitlapse.instruments import list_instruments, load_instrument
 
 SCIENCE = "0008_science.fits"  # the first of four
@@ -145,6 +145,22 @@ def test_the_same_seed_simulates_the_same_night(call, tmp_path):
     assert contents(tmp_path / "one" / "raw") == contents(tmp_path / "two" / "raw")
 
 
+def test_simulate_makes_a_night_like_ones_own(call, folder, tmp_path):
+    done = call("simulate", tmp_path / "sim", "--like", folder / "night.toml", "--depth", "0.01")
+    assert done.status == 0, done.err
+    theirs, mine = (call("log", each / "raw", "--instrument", "toy") for each in
+                    (tmp_path / "sim", folder))  # fmt: skip
+    assert theirs.out.splitlines()[-1] == mine.out.splitlines()[-1]  # as many of every kind
+    assert read_night(tmp_path / "sim" / "night.toml").stars.keys() == {"target", "comparison"}
+
+
+def test_defects_are_put_in_by_name(call, tmp_path):
+    order = ["simulate", tmp_path / "sim", "--exposures", "2", "--defect", "missing-flat"]
+    assert call(*order, "--defect", "missing-arc").status == 0
+    kinds = {path.stem.split("_")[1] for path in (tmp_path / "sim" / "raw").iterdir()}
+    assert kinds == {"bias", "science"}
+
+
 def test_the_log_is_printed_or_written(call, folder, tmp_path):
     printed = call("log", folder / "raw", "--instrument", "toy")
     assert printed.status == 0
@@ -224,7 +240,19 @@ def test_an_unknown_instrument_is_answered_with_the_known_ones(fails, tmp_path):
 
 
 def test_an_instrument_whose_sections_stand_in_headers_cannot_be_simulated(fails, tmp_path):
-    fails(["simulate", tmp_path / "x", "--instrument", "gmos_n"], "GMOS-N", "DATASEC", "toy")
+    own = tmp_path / "own.toml"  # nobody knows what its frames say
+    own.write_text(load_instrument("gmos_n").source.read_text())
+    fails(["simulate", tmp_path / "x", "--instrument", own], "GMOS-N", "DATASEC", "--like", "toy")
+    assert not (tmp_path / "x").exists()
+
+
+def test_what_cannot_be_simulated_is_said(fails, folder, tmp_path):
+    night = folder / "night.toml"
+    order = ["simulate", tmp_path / "x", "--exposures", "1"]
+    fails([*order, "--defect", "cloud"], "'cloud'", "did you mean 'clouds'", "wrong-arc")
+    fails([*order, "--depth", "2"], "depth", "0 to 1")
+    fails([*order, "--like", tmp_path / "nothing.toml"], tmp_path / "nothing.toml")
+    fails(["simulate", folder, "--like", night], "holds the night to imitate")
     assert not (tmp_path / "x").exists()
 
 
