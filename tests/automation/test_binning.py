@@ -1,8 +1,17 @@
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.table import QTable
+from astropy.time import Time
 
-from slitlapse.automation.binning import bin_edges, overlap_matrix, pixel_edges, sum_in_bins
+from slitlapse.automation.binning import (
+    average_exposures,
+    bin_edges,
+    overlap_matrix,
+    pixel_edges,
+    sum_in_bins,
+    time_weights,
+)
 
 
 def curved(n=200):
@@ -76,3 +85,56 @@ def test_impossible_bins_are_refused_with_a_sentence(width, words):
 def test_bins_can_be_counted_in_pixels():
     edges = pixel_edges(curved())
     assert np.allclose(bin_edges(edges, 50).value, edges.value[::50])
+
+
+def exposures():
+    """Six exposures of 50 s, one a minute; a gap after the third."""
+    start = np.array([0, 60, 120, 600, 660, 720])
+    time = Time("2025-03-01T00:00:00") + (start + 25) * u.s
+    return QTable(
+        {
+            "time": time,
+            "exposure_time": np.full(6, 50.0) * u.s,
+            "shift": np.arange(6.0) * u.pix,
+            "shift_uncertainty": np.full(6, 0.4) * u.pix,
+            "filename": list("abcdef"),
+        }
+    )
+
+
+def test_an_edge_in_time_splits_an_exposure_and_empty_bins_are_left_out():
+    table = exposures()
+    edges = Time("2025-03-01T00:00:00") + [0, 70, 300, 500, 1000] * u.s
+    weights = time_weights(table, edges).toarray()
+    assert np.allclose(weights, [[1, 0.2, 0, 0, 0, 0], [0, 0.8, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]])
+
+
+def test_a_width_in_time_keeps_exposures_whole():
+    weights = time_weights(exposures(), 5 * u.min).toarray()
+    assert weights.tolist() == [[1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]]
+    assert time_weights(exposures(), 4).toarray().sum(axis=1).tolist() == [4, 2]
+
+
+def test_exposures_that_are_added_have_mean_diagnostics():
+    found = average_exposures(exposures(), time_weights(exposures(), 4))
+    assert found.colnames == ["time", "exposure_time", "shift", "shift_uncertainty"]
+    assert np.allclose(found["shift"].value, [1.5, 4.5])
+    assert np.allclose(found["shift_uncertainty"].value, [0.2, 0.4 / np.sqrt(2)])
+    assert found["exposure_time"].value.tolist() == [200, 100]
+    mean = (exposures()["time"][:4] - exposures()["time"][0]).to_value("s").mean()
+    assert (found["time"][0] - exposures()["time"][0]).to_value("s") == pytest.approx(mean)
+
+
+def test_impossible_bins_in_time_are_refused_with_a_sentence():
+    table, start = exposures(), Time("2025-03-01T00:00:00")
+    with pytest.raises(ValueError, match="hold 1 to 6 exposures"):
+        time_weights(table, 7)
+    with pytest.raises(ValueError, match="longer than nothing"):
+        time_weights(table, 0 * u.s)
+    with pytest.raises(ValueError, match="2 or more, and rise"):
+        time_weights(table, start + [60, 0] * u.s)
+    with pytest.raises(ValueError, match="needs 'exposure_time'"):
+        time_weights(table["time", "shift"], start + [0, 60] * u.s)
+    table["exposure_time"][2] = 0 * u.s
+    with pytest.raises(ValueError, match="lasted no time"):
+        time_weights(table, start + [0, 60] * u.s)

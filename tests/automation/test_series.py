@@ -84,11 +84,39 @@ def test_bins_past_the_end_of_the_spectrum_are_masked():
 def test_binning_in_time_adds_exposures():
     series = make_series()
     binned = series.bin(time=4)
-    assert np.allclose(binned.flux, 4 * series.flux[:, :2])
+    assert np.allclose(binned.flux, 4 * series.flux[:, :2], rtol=1e-10)
     assert np.allclose(binned.timelike["airmass"], [1.15, 1.55])
     assert np.allclose((binned.time - series.time[0]).to_value("day"), [0.015, 0.055])
     by_width = series.bin(time=0.04 * u.day)
     assert np.allclose(by_width.flux, binned.flux)
+
+
+def test_edges_in_time_split_exposures_and_keep_the_sum():
+    series = make_series(rng=np.random.default_rng(8))
+    seconds = 864.0  # from one exposure to the next
+    series.timelike["exposure_time"] = np.full(8, 800.0) * u.s
+    cuts = [-500, 0, 1000, 3100.5, 3101, 7000]  # the first is before all, 0 is a middle
+    binned = series.bin(time=series.time[0] + cuts * u.s)
+    assert np.allclose(binned.flux.sum(axis=1), series.flux.sum(axis=1), rtol=1e-10, atol=0)
+    assert binned.shape == (60, 5)
+    assert np.allclose(binned.flux[:, 0], series.flux[:, 0] / 2, rtol=1e-10)
+    # of the second exposure, from 464 to 1264 s, the part before 1000 s
+    part = (1000 - (seconds - 400)) / 800
+    expected = series.flux[:, 0] / 2 + part * series.flux[:, 1]
+    assert np.allclose(binned.flux[:, 1], expected, rtol=1e-10)
+    variance = series.uncertainty[:, 0] ** 2 / 4 + part**2 * series.uncertainty[:, 1] ** 2
+    assert np.allclose(binned.uncertainty[:, 1] ** 2, variance, rtol=1e-10)
+    lasted = binned.timelike["exposure_time"]
+    assert np.isclose(lasted.sum(), 8 * 800 * u.s) and np.isclose(lasted[0], 400 * u.s)
+
+
+@pytest.mark.parametrize("time", [3, 0.03 * u.day])
+def test_whole_exposures_keep_the_sum_to_ten_digits(time):
+    series = make_series(rng=np.random.default_rng(9))[:, :6]
+    binned = series.bin(time=time, wavelength=7.7 * u.AA)
+    alone = series.bin(wavelength=7.7 * u.AA)
+    assert binned.shape[1] == 2
+    assert np.allclose(binned.flux.sum(axis=1), alone.flux.sum(axis=1), rtol=1e-10, atol=0)
 
 
 def test_a_ratio_has_the_errors_and_masks_of_both():

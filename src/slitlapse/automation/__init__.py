@@ -14,7 +14,9 @@ In plain words
 
 Forward
     `read_night` and `reduce_night` do it all; `measure_exposure` is one exposure. The result is a
-    `SpectralTimeSeries` per star; `light_curves` divides stars, `night_report` writes the page.
+    `SpectralTimeSeries` per star; `light_curves` divides stars, `check_comparisons` and
+    `choose_aperture` say which stars and which aperture to trust, `measure_scatter` and
+    `scatter_by_bin_size` compare with the noise that was expected; `night_report` writes the page.
 
 Backward
     `simulate_night` writes the raw frames of a night whose truth is known, for any instrument.
@@ -25,12 +27,14 @@ How do we know?
     that was stopped goes on to the same bytes.
 """
 
+from slitlapse.automation.comparisons import check_comparisons, choose_aperture
 from slitlapse.automation.exposure import measure_exposure
 from slitlapse.automation.light_curves import light_curves
 from slitlapse.automation.log import NightError
 from slitlapse.automation.night import NightResult, reduce_night
 from slitlapse.automation.night_file import Night, NightFileError, read_night
 from slitlapse.automation.report import night_report
+from slitlapse.automation.scatter import measure_scatter, scatter_by_bin_size
 from slitlapse.automation.series import SpectralTimeSeries
 from slitlapse.automation.simulate import SimulatedNight, simulate_night
 from slitlapse.automation.watch import watch_night
@@ -42,11 +46,15 @@ __all__ = [
     "NightResult",
     "SimulatedNight",
     "SpectralTimeSeries",
+    "check_comparisons",
+    "choose_aperture",
     "light_curves",
     "measure_exposure",
+    "measure_scatter",
     "night_report",
     "read_night",
     "reduce_night",
+    "scatter_by_bin_size",
     "simulate_night",
     "watch_night",
 ]

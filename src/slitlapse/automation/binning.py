@@ -2,9 +2,18 @@
 
 import astropy.units as u
 import numpy as np
+from astropy.table import QTable
+from astropy.time import Time
 from scipy.sparse import csr_array
 
-__all__ = ["bin_edges", "overlap_matrix", "pixel_edges", "sum_in_bins"]
+__all__ = [
+    "average_exposures",
+    "bin_edges",
+    "overlap_matrix",
+    "pixel_edges",
+    "sum_in_bins",
+    "time_weights",
+]
 
 
 def pixel_edges(wavelength):
@@ -142,3 +151,93 @@ def sum_in_bins(weights, flux, variances, mask):
         for name, variance in variances.items()
     }
     return total, sums, 1 - 1 / scale
+
+
+def time_weights(timelike, width):
+    """
+    Which fraction of every exposure falls into every bin of time.
+
+    Parameters
+    ----------
+    timelike : `~astropy.table.QTable`, n_time rows
+        With ``time`` (the middle) and, for edges, ``exposure_time``.
+    width : int, `~astropy.units.Quantity` or `~astropy.time.Time`
+        Exposures in a bin, or the width of a bin from the first exposure on: exposures stay
+        whole. Or the rising edges of the bins: exposures are split where an edge falls.
+
+    Returns
+    -------
+    `~scipy.sparse.csr_array`, shape (n_bins, n_time)
+        Without bins that hold nothing.
+
+    Raises
+    ------
+    ValueError
+        Where the bins cannot be.
+    """
+    n_time, time = len(timelike), timelike["time"]
+    if isinstance(width, Time):
+        weights = _split_exposures(timelike, width)
+        return csr_array(weights[weights.sum(axis=1) > 0])
+    if isinstance(width, u.Quantity):
+        step = width.to_value(u.day)
+        if not step > 0:
+            raise ValueError(f"a bin must be longer than nothing, but got {width}")
+        group = np.floor((time - time.min()).to_value(u.day) / step + 1e-9).astype(int)
+    else:
+        if not 1 <= int(width) <= n_time:
+            raise ValueError(f"a bin must hold 1 to {n_time} exposures, but got {width}")
+        group = np.arange(n_time) // int(width)
+    return csr_array((np.unique(group)[:, None] == group).astype(float))
+
+
+def _split_exposures(timelike, edges):
+    """Share of every exposure between every two edges, shape (n_bins, n_time)."""
+    if "exposure_time" not in timelike.colnames:
+        raise ValueError("to split exposures at edges in time, the series needs 'exposure_time'")
+    start = timelike["time"][0]
+    bins = np.atleast_1d((edges - start).to_value(u.s))
+    if len(bins) < 2 or np.any(np.diff(bins) <= 0):
+        raise ValueError("edges in time must be 2 or more, and rise; sort them")
+    middle = (timelike["time"] - start).to_value(u.s)
+    length = u.Quantity(timelike["exposure_time"]).to_value(u.s)
+    if not np.all(length > 0):
+        raise ValueError("an exposure that lasted no time cannot be split; give a width instead")
+    low = np.maximum(middle - length / 2, bins[:-1, None])
+    high = np.minimum(middle + length / 2, bins[1:, None])
+    share = np.clip(high - low, 0, None) / length
+    whole = (low == middle - length / 2) & (high == middle + length / 2)
+    return np.where(whole, 1.0, share)
+
+
+def average_exposures(timelike, weights):
+    """
+    What is known of every exposure, averaged as the exposures are added.
+
+    Parameters
+    ----------
+    timelike : `~astropy.table.QTable`, n_time rows
+    weights : `~scipy.sparse.csr_array`, shape (n_bins, n_time)
+
+    Returns
+    -------
+    `~astropy.table.QTable`, n_bins rows
+        Means of all numbers (errors of means where they end in ``_uncertainty``), sums of
+        ``exposure_time``. Words are left out.
+    """
+    members = weights.toarray()
+    share = members / members.sum(axis=1, keepdims=True)
+    table, start = QTable(), timelike["time"][0]
+    table["time"] = start + share @ (timelike["time"] - start).to_value(u.day) * u.day
+    for name in timelike.colnames:
+        column = timelike[name]
+        if name == "time" or not np.issubdtype(np.asarray(column).dtype, np.number):
+            continue
+        values = u.Quantity(column)
+        if name.endswith("_uncertainty"):
+            table[name] = np.sqrt(share**2 @ values.value**2) * values.unit
+        elif name == "exposure_time":
+            table[name] = members @ values.value * values.unit
+        else:
+            table[name] = share @ values.value * values.unit
+    return table

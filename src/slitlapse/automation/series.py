@@ -188,8 +188,9 @@ class SpectralTimeSeries:
         ----------
         wavelength : `~astropy.units.Quantity` or int, optional
             Width of the bins, or the rising edges of the bins; an int counts pixels.
-        time : `~astropy.units.Quantity` or int, optional
-            Width of the bins in time; an int counts exposures.
+        time : `~astropy.units.Quantity`, int or `~astropy.time.Time`, optional
+            Width of the bins in time; an int counts exposures. Rising edges split the exposures
+            on which they fall; with a width every exposure stays whole. Empty bins are left out.
         lost : float
             A bin of which more than this fraction of its light was masked is masked itself.
             Below it the star's own mean spectrum makes up for what is missing.
@@ -241,32 +242,9 @@ class SpectralTimeSeries:
         return type(self)(wavelike, self.timelike, fluxlike, mask, self.metadata)
 
     def _bin_time(self, width, lost):
-        n_time = self.shape[1]
-        if isinstance(width, u.Quantity):
-            since = (self.time - self.time.min()).to_value(u.day)
-            group = np.floor(since / width.to_value(u.day) + 1e-9).astype(int)
-        else:
-            if not 1 <= int(width) <= n_time:
-                raise ValueError(f"a bin must hold 1 to {n_time} exposures, but got {width}")
-            group = np.arange(n_time) // int(width)
-        members = np.unique(group)[:, None] == group
-        weights = binning.csr_array(members.astype(float))
+        weights = binning.time_weights(self.timelike, width)
         fluxlike, mask = self._summed(weights, lost, transpose=True)
-        timelike = QTable()
-        share = members / members.sum(axis=1, keepdims=True)
-        offset = share @ (self.time - self.time[0]).to_value(u.day) * u.day
-        timelike["time"] = self.time[0] + offset
-        for name in self.timelike.colnames:
-            column = self.timelike[name]
-            if name == "time" or not np.issubdtype(np.asarray(column).dtype, np.number):
-                continue
-            values = u.Quantity(column)
-            if name.endswith("_uncertainty"):
-                timelike[name] = np.sqrt(share**2 @ values.value**2) * values.unit
-            elif name == "exposure_time":
-                timelike[name] = members.astype(float) @ values.value * values.unit
-            else:
-                timelike[name] = share @ values.value * values.unit
+        timelike = binning.average_exposures(self.timelike, weights)
         return type(self)(self.wavelike, timelike, fluxlike, mask, self.metadata)
 
     def __truediv__(self, other):

@@ -194,11 +194,11 @@ def _moving(paths, colour, more=""):
 
 def _labels(panel, left, top, width, height, limits, across, up):
     start, end, low, high = limits
-    for at in ticks(start, end, max(2, int(width / 110))):
+    for at in ticks(start, end, max(3, int(width / 90))):
         x = across(at)
         yield f'<path d="M{x:.1f} {top + height:.0f}v5" stroke="#767676"/>'
         yield f'<text x="{x:.1f}" y="{top + height + 17:.0f}" text-anchor="middle">{at:.6g}</text>'
-    marks = ticks(low, high, max(2, int(height / 24)))
+    marks = ticks(low, high, max(3, int(height / 24)))
     for at in marks:
         y = top + height - (at - low) / (high - low) * height
         yield f'<path d="M{left:.0f} {y:.1f}h-5" stroke="#767676"/>'
