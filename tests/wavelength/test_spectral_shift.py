@@ -5,7 +5,8 @@ import pytest
 from scipy.special import ndtr
 
 from slitlapse.wavelength import WavelengthSolution
-from slitlapse.wavelength.spectral_shift import measure_shift, telluric_mask
+from slitlapse.wavelength.spectral_shift import measure_shift
+from slitlapse.wavelength.telluric_bands import telluric_mask
 
 N = 2048
 X = np.arange(N, dtype=float)
@@ -158,11 +159,6 @@ def test_without_uncertainties_the_residuals_tell():
     assert abs(pulls.std() - 1) < 0.15 + 4 / np.sqrt(2 * 30)
 
 
-def test_telluric_bands_are_where_oxygen_and_water_absorb():
-    wave = np.array([6000.0, 6870.0, 7000.0, 7600.0, 9300.0, 8700.0])
-    np.testing.assert_array_equal(telluric_mask(wave), [False, True, False, True, True, False])
-
-
 def test_bad_input_is_refused_in_words():
     with pytest.raises(ValueError, match="One spectrum has no shift"):
         measure_shift(np.ones((1, 100)))
@@ -178,3 +174,58 @@ def test_the_plot_shows_shifts_with_error_bars():
     ax = found.plot(color="C2")
     np.testing.assert_allclose(ax.lines[0].get_ydata(), found.shift)
     assert "pixel" in ax.get_ylabel()
+
+
+@pytest.mark.parametrize("n", [5, 20])
+@pytest.mark.parametrize("signal_to_noise", [3, 5, 10])
+def test_faint_stars_have_an_honest_shift_or_none(signal_to_noise, n):
+    pulls, known = [], 0
+    for seed in range(60 // n):
+        truth, flux, sigma = series(np.random.default_rng(seed), signal_to_noise, n=n)
+        found = measure_shift(flux, uncertainty=sigma, use=USE)
+        have = np.isfinite(found.shift)
+        known += have.sum()
+        np.testing.assert_array_equal(have, found.reason == "")
+        assert np.all(np.isinf(found.shift_uncertainty[~have]))
+        if have.any():  # never wrong by a line's width, which is what noise once did
+            error = (found.shift - truth)[have]
+            weight = found.shift_uncertainty[have] ** -2.0
+            pulls.append((error - np.average(error, weights=weight)) * np.sqrt(weight))
+    if signal_to_noise > 3:
+        assert known > 0.95 * 60
+    if known:
+        pulls = np.concatenate(pulls)
+        assert np.abs(pulls).max() < 4.5
+        assert np.sqrt(np.mean(pulls**2)) < 1.1 + 4 / np.sqrt(2 * len(pulls))
+
+
+@pytest.mark.parametrize("n", [2, 5, 30])
+def test_a_featureless_continuum_has_no_shift_and_says_so(n):
+    flux = (1 + 0.2 * X / N) * np.ones((n, 1)) * 1e4
+    noisy = np.random.default_rng(4).normal(flux, 100)
+    found = measure_shift(noisy, uncertainty=100.0)
+    assert np.all(np.isnan(found.shift))
+    assert np.all(np.isinf(found.shift_uncertainty))
+    assert np.all(found.reason == "no shift fits better than others")
+    assert np.all(np.isfinite(found.plot().get_xlim()))
+
+
+def test_one_exposure_without_light_spoils_no_other():
+    truth, flux, sigma = series(np.random.default_rng(6), 30, n=6)
+    flux[2] = np.random.default_rng(7).normal(0, 30, N)
+    sigma[2] = 30.0
+    found = measure_shift(flux, uncertainty=sigma, use=USE)
+    assert np.isnan(found.shift[2])
+    assert found.reason[2]
+    rest = np.arange(6) != 2
+    error = (found.shift - truth)[rest]
+    pulls = (error - error.mean()) / found.shift_uncertainty[rest]
+    assert np.abs(pulls).max() < 4.5
+
+
+def test_a_shift_beyond_the_search_is_not_reported():
+    truth = np.array([0.0, 0.5, 1.0, 14.0])
+    flux = np.array([star(s) for s in truth]) * 1e4
+    found = measure_shift(flux, uncertainty=np.sqrt(flux), use=USE, max_shift=10)
+    np.testing.assert_allclose(found.shift[:3] - found.shift[0], truth[:3], atol=0.02)
+    assert np.isnan(found.shift[3])

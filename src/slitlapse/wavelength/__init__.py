@@ -53,7 +53,8 @@ from .line_lists import (
     split_lamp_names,
 )
 from .line_tilt import LineTilt
-from .spectral_shift import ShiftSeries, measure_shift, telluric_mask
+from .spectral_shift import ShiftSeries, measure_shift
+from .telluric_bands import telluric_mask
 from .wavelength_export import to_fits_wcs, to_gwcs, to_header, to_specreduce
 from .wavelength_solution import WavelengthSolution
 from .zero_point import ZeroPoint, measure_zero_point

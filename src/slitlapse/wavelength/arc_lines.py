@@ -2,6 +2,7 @@
 
 import astropy.units as u
 import numpy as np
+from astropy.nddata import StdDevUncertainty
 from astropy.table import QTable
 from scipy.ndimage import gaussian_filter1d, percentile_filter
 from scipy.special import ndtr
@@ -9,6 +10,7 @@ from scipy.special import ndtr
 __all__ = ["find_lines"]
 
 SIGMA_TO_FWHM = 2.3548200450309493
+WEIGHT_FLOOR = 0.2  # of a line's height: between the weights of photon and of read noise
 MAX_GROUP = 8  # lines fitted together; longer chains are cut at their widest gap
 
 
@@ -25,22 +27,22 @@ def find_lines(
     """
     Find emission lines in an extracted arc and measure where they are.
 
-    Peaks of the spectrum filtered with the line's own shape are fitted with Gaussians integrated
-    over the pixels, on a straight local background; lines that touch are fitted together.
+    Peaks of the filtered spectrum are fitted with Gaussians integrated over the pixels, on a
+    straight local background; lines that touch are fitted together.
 
     Parameters
     ----------
     spectrum : array-like of shape (n_pixels,), or `~specutils.Spectrum`
         Flux. From a `~specutils.Spectrum`, uncertainty and mask are taken along.
     uncertainty : array-like of shape (n_pixels,), optional
-        Standard deviation of each pixel. Without it the noise is measured between the lines, and
-        that of the photons in them from the residuals of the fainter ones.
+        Standard deviation. Without it the noise is measured between the lines, and that of the
+        photons in them from the residuals of the fainter ones.
     mask : array-like of bool, shape (n_pixels,), optional
         True where a pixel is bad.
     fwhm : float, optional
         Width of the lines in pixels; measured from the strongest lines if not given.
     min_snr : float
-        Lines whose filtered peak stands less than this many standard deviations are left out.
+        Lines whose filtered peak stands out by less are left out.
     saturation : float, optional
         Flux at and above which a pixel is saturated.
     max_lines : int, optional
@@ -87,8 +89,6 @@ def _unpack(spectrum, uncertainty, mask):
     flux = getattr(spectrum, "flux", spectrum)
     if hasattr(spectrum, "flux"):
         if uncertainty is None and spectrum.uncertainty is not None:
-            from astropy.nddata import StdDevUncertainty
-
             uncertainty = spectrum.uncertainty.represent_as(StdDevUncertainty).quantity
         mask = spectrum.mask if mask is None else mask
     unit = getattr(flux, "unit", None)
@@ -120,8 +120,7 @@ def _noise(flux, bad, sigma):
     third = np.diff(flux, 3) / np.sqrt(20)  # third differences do not see slopes or curvature
     quiet = np.abs(third[flux[2:-1] <= np.quantile(flux, 0.6)])
     level = 1.4826 * np.median(quiet) if quiet.size else 0.0
-    floor = 1e-9 * np.ptp(flux) + 1e-30
-    return np.full(flux.shape, max(level, floor))
+    return np.full(flux.shape, max(level, 1e-9 * np.ptp(flux) + 1e-30))
 
 
 def _background(flux, fwhm):
@@ -215,7 +214,7 @@ def _fit_all(flux, noise, peaks, fwhm):
     """Fit all groups, equal sizes in one batch: centre, error, sigma, flux, error, skew, excess."""
     groups = _groups(np.asarray(peaks), fwhm)
     rows = []
-    for size in sorted({len(g) for g in groups}):
+    for size in {len(g) for g in groups}:
         rows += _fit_batch(flux, noise, groups, size, fwhm)
     return np.array(sorted(rows)).reshape(-1, 7)
 
@@ -242,36 +241,52 @@ def _model(parameters, x, size):
     pdf_low, pdf_high = (np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi) for z in (z_low, z_high))
     shape = ndtr(z_high) - ndtr(z_low)
     offset = x - x.mean(axis=1, keepdims=True)
-    background = parameters[:, -2, None] + parameters[:, -1, None] * offset
-    value = (shape * area[:, None, :]).sum(axis=2) + background
-    jacobian = np.concatenate(
-        [
-            -area[:, None, :] / sigma * (pdf_high - pdf_low),
-            shape,
-            -(area[:, None, :] / sigma * (z_high * pdf_high - z_low * pdf_low)).sum(
-                axis=2, keepdims=True
-            ),
-            np.ones_like(x)[:, :, None],
-            offset[:, :, None],
-        ],
-        axis=2,
-    )
-    return value, jacobian
+    value = (shape * area[:, None, :]).sum(axis=2)
+    value += parameters[:, -2, None] + parameters[:, -1, None] * offset
+    height = area[:, None, :] / sigma
+    wider = -(height * (z_high * pdf_high - z_low * pdf_low)).sum(axis=2)
+    plain = np.stack([wider, np.ones_like(x), offset], axis=2)
+    return value, np.concatenate([-height * (pdf_high - pdf_low), shape, plain], axis=2)
 
 
 def _fit_batch(flux, noise, groups, size, fwhm):
-    """Levenberg-Marquardt on all groups of one size at once."""
+    """Fit all groups of one size at once; weights follow the shapes found, so twice."""
     index, start = _windows(groups, size, fwhm, flux.size)
     used = index >= 0
     x = np.where(used, index, index[:, :1]).astype(float)
     data = flux[x.astype(int)]
-    weight = np.where(used, noise[x.astype(int)] ** -2.0, 0.0)
+    proper = np.where(used, noise[x.astype(int)] ** -2.0, 0.0)
     base = np.where(used, data, np.inf).min(axis=1)
     height = np.maximum(flux[start.astype(int)] - base[:, None], 1e-12)
     sigma = np.full(len(start), fwhm / SIGMA_TO_FWHM)
     p = np.column_stack(
         [start, height * sigma[:, None] * np.sqrt(2 * np.pi), sigma, base, 0 * base]
     )
+    for _ in range(2):
+        weight = np.where(proper > 0, _shape_weight(p, x, size), 0.0)
+        p, value, jacobian = _least_squares(p, x, data, weight, size, fwhm)
+    return _rows_of(p, x, data - value, jacobian, weight, proper, size)
+
+
+def _shape_weight(p, x, size):
+    """
+    Weights that depend on a line's shape, not on its brightness.
+
+    Spectrographs' lines lean. With weights from the noise alone a bright line's tail counts for
+    more than a faint one's, and their centres would differ by a tenth of the width. These cost
+    less than 10 % in the uncertainty of a centre, from read noise to photon noise.
+    """
+    sigma = p[:, 2 * size, None, None]
+    area = p[:, None, size : 2 * size]
+    area = np.maximum(area, 1e-3 * np.abs(area).max(axis=2, keepdims=True) + 1e-300)
+    bell = np.exp(-0.5 * np.minimum(((x[:, :, None] - p[:, None, :size]) / sigma) ** 2, 500))
+    near = area * bell**0.25 + 1e-60 * area
+    top = (near * area).sum(axis=2) / near.sum(axis=2)  # height of the line that rules here
+    return 1 / ((area * bell).sum(axis=2) + WEIGHT_FLOOR * top)
+
+
+def _least_squares(p, x, data, weight, size, fwhm):
+    """Levenberg-Marquardt on all groups at once: parameters, model and its derivatives."""
     damping = np.full(len(p), 1e-3)
     value, jacobian = _model(p, x, size)
     chi2 = (weight * (data - value) ** 2).sum(axis=1)
@@ -288,15 +303,14 @@ def _fit_batch(flux, noise, groups, size, fwhm):
         new_value, new_jacobian = _model(trial, x, size)
         new_chi2 = (weight * (data - new_value) ** 2).sum(axis=1)
         better = new_chi2 <= chi2
-        p[better], value[better] = trial[better], new_value[better]
-        jacobian[better] = new_jacobian[better]
+        p = np.where(better[:, None], trial, p)
+        value[better], jacobian[better] = new_value[better], new_jacobian[better]
         small = np.abs(step[:, :size]).max(axis=1) < 1e-5
         chi2 = np.where(better, new_chi2, chi2)
         damping = np.where(better, damping * 0.1, damping * 10).clip(1e-9, 1e6)
         if (small & better).all():
             break
-    skew = _skew(p, x, weight, data - value, size)
-    return _rows_of(p, jacobian, weight, chi2, skew, size)
+    return p, value, jacobian
 
 
 def _skew(p, x, weight, residual, size):
@@ -312,28 +326,24 @@ def _skew(p, x, weight, residual, size):
     return top / np.maximum(np.einsum("gx,gxk->gk", weight, odd**2), 1e-300)
 
 
-def _rows_of(p, jacobian, weight, chi2, skew, size):
+def _rows_of(p, x, residual, jacobian, weight, proper, size):
+    """One row per line, with the uncertainties that the noise gives under these weights."""
+    skew = _skew(p, x, weight, residual, size)
     normal = np.einsum("gxa,gx,gxb->gab", jacobian, weight, jacobian)
-    covariance = np.linalg.pinv(normal, hermitian=True)
-    variance = np.abs(np.einsum("gaa->ga", covariance))
-    free = (weight > 0).sum(axis=1) - p.shape[1]
-    quiet = weight.max(axis=1)  # squared residuals beyond those of the quiet pixels, per line
-    excess = (chi2 - free) / np.maximum(quiet, 1e-300) / size
-    rows = []
-    for g in range(len(p)):
-        for k in range(size):
-            rows.append(
-                (
-                    p[g, k],
-                    np.sqrt(variance[g, k]),
-                    p[g, 2 * size],
-                    p[g, size + k],
-                    np.sqrt(variance[g, size + k]),
-                    skew[g, k],
-                    excess[g],
-                )
-            )
-    return rows
+    scale = np.sqrt(np.einsum("gaa->ga", normal)) + 1e-30
+    unit = np.linalg.pinv(normal / scale[:, :, None] / scale[:, None, :], hermitian=True)
+    inverse = unit / scale[:, :, None] / scale[:, None, :]
+    noisy = np.where(proper > 0, weight**2 / np.where(proper > 0, proper, 1), 0.0)
+    spread = np.einsum("gxa,gx,gxb->gab", jacobian, noisy, jacobian)
+    error = np.sqrt(np.abs(np.einsum("gab,gbc,gca->ga", inverse, spread, inverse)))
+    free = (proper > 0).sum(axis=1) - p.shape[1]
+    # squared residuals beyond those of the quiet pixels, per line
+    chi2 = (proper * residual**2).sum(axis=1)
+    excess = (chi2 - free) / np.maximum(proper.max(axis=1), 1e-300) / size
+    alike = np.ones((1, size))
+    columns = [p[:, :size], error[:, :size], p[:, [2 * size]] * alike]
+    columns += [p[:, size : 2 * size], error[:, size : 2 * size], skew, excess[:, None] * alike]
+    return [tuple(row) for row in np.stack(columns, axis=2).reshape(-1, 7)]
 
 
 def _smooth(centre, value, good, n, floor):
@@ -387,6 +397,4 @@ def _make_table(rows, flux, noise, bad, fwhm, unit, saturation, max_lines, min_s
         },
     )
     table["edge"] |= (near & bad).any(axis=1)
-    if max_lines is not None and len(table) > max_lines:
-        table = table[np.sort(np.argsort(-area)[:max_lines])]
-    return table
+    return table if max_lines is None else table[np.sort(np.argsort(-area)[:max_lines])]

@@ -2,17 +2,15 @@
 
 from dataclasses import dataclass, field
 
-import astropy.units as u
 import numpy as np
 from numpy.polynomial import legendre
-from scipy.linalg import solveh_banded
+from scipy.linalg import cho_solve_banded, cholesky_banded, solveh_banded
+from scipy.ndimage import minimum_filter1d
 
-__all__ = ["ShiftSeries", "measure_shift", "telluric_mask"]
+__all__ = ["ShiftSeries", "measure_shift"]
 
-TELLURIC_BANDS = (  # vacuum or air does not matter at this width, angstrom: O2 and H2O
-    (5880, 5980), (6270, 6330), (6460, 6580), (6860, 6970), (7155, 7400), (7585, 7710),
-    (8090, 8410), (8920, 9860), (10800, 12000),
-)  # fmt: skip
+CONVINCED = 20.0  # chi-squared by which one shift must stand out among all others
+AMBIGUOUS = "another shift fits as well"
 PAD = 8  # spline coefficients beyond each end of the detector, besides the largest shift
 
 
@@ -32,11 +30,13 @@ class ShiftSeries:
     stretch, stretch_uncertainty : array of shape (n_exposures,)
         Parts of the detector; zero unless asked for.
     chi2 : array of shape (n_exposures,)
-        Reduced chi-squared; uncertainties have been enlarged by its root where that exceeds 1.
+        Reduced; uncertainties have been enlarged by its root where it exceeds 1.
     template : array of shape (n_pixels,)
         The stacked spectrum at shift zero.
     n_clipped : int
         Pixels of all exposures left out as outliers.
+    reason : array of str, shape (n_exposures,)
+        Why an exposure has no shift (NaN, uncertainty infinite); empty where it has one.
 
     Examples
     --------
@@ -54,6 +54,7 @@ class ShiftSeries:
     chi2: np.ndarray
     template: np.ndarray = field(repr=False)
     n_clipped: int = 0
+    reason: np.ndarray = field(default=None, repr=False)
 
     def plot(self, ax=None, time=None, **kwargs):
         """Draw shift against exposure number (or ``time``) with error bars; return the Axes."""
@@ -61,25 +62,10 @@ class ShiftSeries:
 
         ax = plt.gca() if ax is None else ax
         when = np.arange(len(self.shift)) if time is None else time
-        ax.errorbar(when, self.shift, self.shift_uncertainty, **{"fmt": "o", "ms": 3, **kwargs})
+        error = np.where(np.isfinite(self.shift), self.shift_uncertainty, np.nan)
+        ax.errorbar(when, self.shift, error, **{"fmt": "o", "ms": 3, **kwargs})
         ax.set(xlabel="exposure" if time is None else "time", ylabel="shift (pixel)")
         return ax
-
-
-def telluric_mask(wavelength, *, bands=TELLURIC_BANDS):
-    """
-    True where the Earth's atmosphere absorbs in bands (O2 and H2O), so where a star's own shift
-    should not be measured, and the shift of the air's should.
-
-    Parameters
-    ----------
-    wavelength : array-like or `~astropy.units.Quantity`
-        Plain numbers are angstrom.
-    bands : sequence of (low, high)
-        Angstrom.
-    """
-    wave = u.Quantity(wavelength, u.AA).value
-    return np.any([(wave >= low) & (wave <= high) for low, high in bands], axis=0)
 
 
 def measure_shift(
@@ -98,10 +84,12 @@ def measure_shift(
     """
     Measure the shift of each exposure by least squares against their own stack.
 
-    The template is a cubic spline with a knot per pixel, fitted to all exposures at their shifts;
-    each exposure is that template, shifted, times a low-order polynomial (slit losses, airmass,
-    seeing). Template and shifts are improved in turn until they agree, which is the maximum of the
-    joint likelihood: the reported uncertainty is the Cramer-Rao bound with the continuum free.
+    The template is a cubic spline with a knot per pixel, fitted to all exposures at their shifts,
+    as stiff as the noise asks (restricted maximum likelihood); each exposure is that template,
+    shifted, times a low-order polynomial (slit losses, airmass, seeing). Both are improved in turn
+    until they agree, which is the maximum of the joint likelihood: the uncertainty is the
+    Cramer-Rao bound with the continuum free. Last, every exposure is compared with the others'
+    template at every whole-pixel shift; where no shift stands out, none is reported.
 
     Parameters
     ----------
@@ -111,8 +99,7 @@ def measure_shift(
     mask : array-like of bool, shape (n_exposures, n_pixels), optional
         True is bad.
     use : array-like of bool, shape (n_pixels,), optional
-        Where to measure: ``~telluric_mask(wavelength)`` for a star, ``telluric_mask`` itself for
-        the air, a window for a line.
+        Where to measure: outside ``telluric_mask`` for a star, inside for the air.
     template : array-like of shape (n_pixels,), optional
         Measure against this spectrum (taken as free of noise) instead of the stack.
     stretch : bool
@@ -120,9 +107,9 @@ def measure_shift(
     continuum_degree : int
         Of the polynomial that each exposure's continuum may differ by.
     max_shift : float
-        Largest shift to expect, pixels.
+        Largest shift to look for, pixels.
     clip : float
-        Pixels further off than this many standard deviations are left out (cosmic rays).
+        Pixels this many standard deviations off are left out (cosmic rays).
     max_iterations : int
 
     Returns
@@ -132,25 +119,26 @@ def measure_shift(
     Raises
     ------
     ValueError
-        If there is nothing to compare, or no structure to measure a shift with.
+        For one spectrum without a template, or fewer than 20 good pixels.
     """
     flux, weight = _unpack(spectra, uncertainty, mask, use)
     fixed = template is not None
     if len(flux) < 2 and not fixed:
         raise ValueError("One spectrum has no shift. Give several, or a template to compare with.")
-    state = _Stack(flux, weight, continuum_degree, stretch, int(np.ceil(max_shift)) + PAD)
-    reference = np.asarray(template, float) if fixed else _middle(flux, weight)
-    state.start(reference, max_shift)
+    state = _Stack(flux, weight, continuum_degree, stretch, max_shift)
     if fixed:
-        state.spline = state.spline_of(reference)
+        state.spline = state.spline_of(np.asarray(template, float))
+    state.start(fixed)
     n_clipped = 0
     for iteration in range(max_iterations):
         if not fixed:
-            state.stack()
+            state.stack(choose=iteration < 6)
         change = state.improve()
         if iteration in (2, 4):
             n_clipped += state.clip(clip, floor=0.0 if uncertainty is None else 1.0)
-        if change < 1e-5 and iteration > 5:
+        if iteration == 5:  # noise may have led a first guess astray: look everywhere again
+            state.settle(fixed)
+        if change < 1e-5 and iteration > 7:
             break
     return state.result(fixed, uncertainty is None, n_clipped)
 
@@ -164,7 +152,9 @@ def _unpack(spectra, uncertainty, mask, use):
         bad |= np.asarray(mask, bool)
     if use is not None:
         bad |= ~np.asarray(use, bool)
-    sigma = 1.0 if uncertainty is None else getattr(uncertainty, "value", uncertainty)
+    if uncertainty is None:
+        uncertainty = _scatter(flux, bad)
+    sigma = getattr(uncertainty, "value", uncertainty)
     sigma = np.broadcast_to(np.asarray(sigma, float), flux.shape)
     bad |= ~(sigma > 0) | ~np.isfinite(sigma)
     if (~bad).sum(axis=1).min() < 20:
@@ -173,22 +163,18 @@ def _unpack(spectra, uncertainty, mask, use):
     return np.where(np.isfinite(flux), flux, 0.0), weight
 
 
+def _scatter(flux, bad):
+    """Noise of each exposure, from third differences."""
+    third = np.ma.masked_invalid(np.diff(np.where(bad, np.nan, flux), 3))
+    level = 1.4826 * np.ma.median(np.abs(third), axis=1).filled(0) / np.sqrt(20)
+    return np.maximum(level, 1e-6 * np.abs(flux[~bad]).max(initial=1e-30))[:, None]
+
+
 def _middle(flux, weight):
     """The exposure that resembles the median one most closely: a start."""
-    scale = np.array([np.median(f[w > 0]) for f, w in zip(flux, weight, strict=True)])
+    scale = np.ma.median(np.ma.array(flux, mask=weight == 0), axis=1).filled(1)
     level = flux / np.where(scale == 0, 1, scale)[:, None]
-    middle = np.median(level, axis=0)
-    return flux[np.abs(level - middle).sum(axis=1).argmin()]
-
-
-def _peak(lags, score):
-    """Top of the parabola through the best lag and those beside it."""
-    best = int(score.argmax())
-    if not 0 < best < len(lags) - 1:
-        return lags[best]
-    before, top, after = score[best - 1 : best + 2]
-    bend = before - 2 * top + after
-    return lags[best] + (0.5 * (before - after) / bend if bend < 0 else 0.0)
+    return np.abs(level - np.median(level, axis=0)).sum(axis=1).argmin()
 
 
 def _cubic(part):
@@ -199,71 +185,147 @@ def _cubic(part):
     return np.array(value) / 6, np.array(slope) / 6
 
 
+def _roughness(size):
+    """Sum of squared third differences of spline coefficients, lower banded; a hint of a level."""
+    third, band = (-1.0, 3.0, -3.0, 1.0), np.zeros((4, size))
+    for a, b in zip(*np.triu_indices(4), strict=True):
+        band[b - a, a : size - 3 + a] += third[a] * third[b]
+    return band + np.array([1e-9, 0, 0, 0])[:, None]
+
+
 class _Stack:
     """Template, shifts and continua of a set of exposures, improved in turn."""
 
-    def __init__(self, flux, weight, degree, stretch, pad):
-        self.flux, self.weight, self.pad = flux, weight, pad
+    def __init__(self, flux, weight, degree, stretch, max_shift):
+        self.flux, self.weight = flux, weight
+        self.max_shift, self.pad = max_shift, int(np.ceil(max_shift)) + PAD
         self.n_exposures, self.n = flux.shape
         self.x = np.arange(self.n, dtype=float)
         self.arm = self.x - 0.5 * (self.n - 1)
         self.poly = legendre.legvander(self.arm / (0.5 * self.n), degree).T
         self.with_stretch = stretch
-        self.shift = np.zeros(self.n_exposures)
-        self.stretch = np.zeros(self.n_exposures)
+        self.shift, self.stretch = np.zeros((2, self.n_exposures))
         self.continuum = np.ones_like(flux)
+        self.stiffness = 1.0
+        self.known = np.ones(len(flux), bool)
+        self.reason = np.full(len(flux), "", dtype="U60")
 
     def place(self):
         """Template coordinate of every pixel: knot index and the part after it."""
-        moved = self.arm - self.shift[:, None]
-        where = moved / (1 + self.stretch[:, None]) + 0.5 * (self.n - 1) + self.pad
-        index = np.floor(where).astype(int)
-        index = np.clip(index, 1, self.n + 2 * self.pad - 3)
+        moved = (self.arm - self.shift[:, None]) / (1 + self.stretch[:, None])
+        where = moved + 0.5 * (self.n - 1) + self.pad
+        index = np.clip(np.floor(where).astype(int), 1, self.n + 2 * self.pad - 3)
         return index, where - index
 
-    def start(self, reference, max_shift):
-        """Rough shifts from the cross-correlation of what is left of a cubic."""
+    def start(self, fixed):
+        """Whole-pixel shifts against the template, or the most typical exposure."""
+        full = self.weight.copy()
+        for e, (flux, weight) in enumerate(zip(self.flux, full, strict=True)):
+            smooth = legendre.Legendre.fit(self.arm, flux, 3, w=np.sqrt(weight))(self.arm)
+            rest = (flux - smooth) * np.sqrt(weight)  # cosmic rays stand far above a cubic
+            spike = rest > 8 * 1.4826 * np.median(np.abs(rest[weight > 0]))
+            self.weight[e] = np.where(spike, 0.0, weight)
+        if not fixed:
+            self.stack(among=[_middle(self.flux, self.weight)])
+        lags, chi2, continua = self.scan([self.spline] * self.n_exposures)
+        best = chi2.argmin(axis=1)
+        self.shift = lags[best] + 0.0
+        self.continuum = np.stack([continua[b, e] for e, b in enumerate(best)]) @ self.poly
+        self.weight = full
 
-        def flat(flux, weight):
-            smooth = legendre.Legendre.fit(self.arm, flux, 3, w=np.sqrt(weight))
-            rest = (flux - smooth(self.arm)) * (weight > 0)
-            width = 5 * 1.4826 * np.median(np.abs(rest[weight > 0]))
-            return np.clip(rest, -4 * width, width)  # dips may be deep, spikes are cosmic rays
+    def scan(self, splines):
+        """Chi-squared of every exposure at every whole-pixel shift, the continuum free."""
+        lags = np.arange(-int(self.max_shift), int(self.max_shift) + 1)
+        grid = np.array([(s[:-2] + 4 * s[1:-1] + s[2:]) / 6 for s in splines])
+        pairs = (self.poly[:, None] * self.poly).reshape(-1, self.n).T
+        # what no exposure saw is no evidence against the shifts that would bring it in
+        seen = (self.weight > 0).any(axis=0)
+        inner = minimum_filter1d(seen, len(lags), mode="constant", cval=0)
+        weight = self.weight * (inner if inner.sum() > 0.5 * seen.sum() else 1)
+        k, power, continua = len(self.poly), [], []
+        for lag in lags:
+            value = grid[:, self.pad - 1 - lag :][:, : self.n]
+            normal = ((weight * value**2) @ pairs).reshape(-1, k, k)
+            right = (weight * value * self.flux) @ self.poly.T
+            continua.append(np.einsum("eij,ej->ei", np.linalg.pinv(normal, hermitian=True), right))
+            power.append((right * continua[-1]).sum(axis=1))
+        chi2 = (weight * self.flux**2).sum(axis=1)[:, None] - np.array(power).T
+        return lags, chi2, np.array(continua)
 
-        # only where the exposures look, too: bands left out of them would draw all aside
-        first = flat(reference, (self.weight > 0).any(axis=0).astype(float))
-        lags = np.arange(-int(max_shift), int(max_shift) + 1)
-        inner = slice(len(lags), self.n - len(lags))
-        shifted = np.array([np.roll(first, lag)[inner] for lag in lags])
-        for i in range(self.n_exposures):
-            score = shifted @ flat(self.flux[i], self.weight[i])[inner]
-            self.shift[i] = _peak(lags, score)
-        self.shift -= 0.0 if np.ptp(self.shift) else self.shift[0]
+    def settle(self, fixed):
+        """Compare each exposure with the others at every shift: move it, or say it has none."""
+        splines = [self.spline] * self.n_exposures if fixed else self.without_each()
+        lags, chi2, continua = self.scan(splines)
+        best, least = chi2.argmin(axis=1), chi2.min(axis=1, keepdims=True)
+        free = (self.weight > 0).sum(axis=1, keepdims=True) - len(self.poly)
+        worse = (chi2 - least) / np.maximum(least / free, 1)
+        worse[np.abs(lags - lags[best][:, None]) <= 1] = np.inf
+        inner = np.pad(worse, ((0, 0), (1, 1)), constant_values=-np.inf)
+        valley = (worse < inner[:, :-2]) & (worse < inner[:, 2:])
+        rival = np.where(valley, worse, np.inf).min(axis=1)
+        reasons = {
+            "no shift fits better than others": worse.min(axis=1) < CONVINCED,
+            AMBIGUOUS: rival < CONVINCED,
+            "beyond max_shift": np.abs(self.shift) > self.max_shift,
+        }
+        self.reason = np.select(list(reasons.values()), list(reasons), "")
+        self.known = self.reason == ""
+        astray = np.abs(lags[best] - self.shift) > 1
+        for e in np.flatnonzero(astray):
+            self.shift[e], self.continuum[e] = lags[best[e]], continua[best[e], e] @ self.poly
+        return astray
 
-    def stack(self):
-        """The spline that fits all exposures at their present shifts and continua."""
+    def equations(self, among):
+        """Normal equations (banded) of the spline that fits some exposures."""
         size = self.n + 2 * self.pad
-        index, part = self.place()
+        index, part = (each[among] for each in self.place())
         basis, _ = _cubic(part)
-        power = self.weight * self.continuum**2
-        right = np.zeros(size)
-        band = np.zeros((4, size))
-        signal = self.weight * self.continuum * self.flux
+        power = self.weight[among] * self.continuum[among] ** 2
+        signal = self.weight[among] * self.continuum[among] * self.flux[among]
+        right, band = np.zeros(size), np.zeros((4, size))
         for a in range(4):
             at = (index + a - 1).ravel()
             right += np.bincount(at, (basis[a] * signal).ravel(), size)
             for b in range(a, 4):
                 band[b - a] += np.bincount(at, (basis[a] * basis[b] * power).ravel(), size)
-        # a whisper of smoothness where few pixels look; far below the noise elsewhere
-        band[0] += 1e-7 * np.median(band[0][band[0] > 0]) + 1e-300
-        self.spline = solveh_banded(band, right, lower=True)
+        return band, right
+
+    def stack(self, choose=True, among=None):
+        """The spline that fits all exposures at their present shifts and continua."""
+        band, right = self.equations((self.known | ~self.known.any()) if among is None else among)
+        unit, best = np.median(band[0][band[0] > 0]), np.inf
+        for stiffness in 10.0 ** np.arange(-6, 7) if choose else ():
+            factor = cholesky_banded(band + stiffness * unit * _roughness(right.size), lower=True)
+            power = right @ cho_solve_banded((factor, True), right)
+            # restricted likelihood, up to a constant
+            score = 2 * np.log(factor[0]).sum() - (right.size - 3) * np.log(stiffness) - power
+            best, self.stiffness = min((best, self.stiffness), (score, stiffness))
+        self.spline, self.rigour = self.solve(band, right), self.stiffness * unit
+
+    def freedom(self):
+        """Parameters that the template uses up (where the restricted likelihood is greatest)."""
+        return min(3 + self.rigour * (np.diff(self.spline, 3) ** 2).sum(), self.n)
+
+    def without_each(self):
+        """The spline of all exposures but one, for each."""
+        result = []
+        band, right = self.equations(self.known)
+        for one in np.eye(self.n_exposures, dtype=bool):
+            own = self.equations(one & self.known)
+            others = band - own[0], right - own[1]
+            alone = not (self.known & ~one).any()
+            result.append(self.solve(*(self.equations(~one) if alone else others)))
+        return result
+
+    def solve(self, band, right):
+        """The spline of these equations, as stiff as was chosen."""
+        unit = self.stiffness * np.median(band[0][band[0] > 0])
+        return solveh_banded(band + unit * _roughness(right.size), right, lower=True)
 
     def spline_of(self, spectrum):
         """Coefficients of the spline through one spectrum, held at its ends."""
-        size = self.n + 2 * self.pad
         values = np.pad(spectrum, self.pad, mode="edge")
-        band = np.zeros((2, size))
-        band[0], band[1, :-1] = 4 / 6, 1 / 6
+        band = np.array([[4 / 6], [1 / 6]]) * np.ones(values.size)
         return solveh_banded(band, values, lower=True)
 
     def evaluate(self):
@@ -291,7 +353,8 @@ class _Stack:
         k = len(self.poly)
         step = np.clip(answer[:, k], -1, 1)
         self.continuum = answer[:, :k] @ self.poly
-        self.continuum /= np.mean(self.continuum, axis=0)  # the template carries the mean
+        typical = self.continuum[self.known | ~self.known.any()]
+        self.continuum /= typical.mean(axis=0)  # the template carries the mean
         self.shift = self.shift + step
         if self.with_stretch:
             self.stretch = self.stretch + answer[:, k + 1]
@@ -300,7 +363,7 @@ class _Stack:
         return np.abs(step - step.mean()).max()
 
     def clip(self, limit, floor):
-        """Leave out pixels far off, in units of the residuals' own scatter (at least ``floor``)."""
+        """Leave out pixels far off, in units of the residuals' scatter (at least ``floor``)."""
         pull = self.residual * np.sqrt(self.weight)
         spread = 1.4826 * np.median(np.abs(pull[self.weight > 0]))
         off = np.abs(pull) > limit * max(spread, floor, 1e-12)
@@ -310,13 +373,17 @@ class _Stack:
     def result(self, fixed, scale_free, n_clipped):
         """Collect everything, with shifts about their weighted mean."""
         free = (self.weight > 0).sum(axis=1) - self.covariance.shape[1] - len(self.poly)
-        template_cost = 0 if fixed else self.n / self.n_exposures
-        chi2 = (self.weight * self.residual**2).sum(axis=1) / np.maximum(free - template_cost, 1)
+        chi2 = (self.weight * self.residual**2).sum(axis=1)
+        chi2 /= np.maximum(free - (0 if fixed else self.freedom() / self.n_exposures), 1)
         variance = np.einsum("eii->ei", self.covariance)
-        if not (variance[:, 0] > 0).all():
-            raise ValueError("These spectra have no structure to measure a shift with.")
+        astray = self.settle(fixed) | ~(variance[:, 0] > 0)
+        self.reason[astray & self.known] = AMBIGUOUS
+        if not fixed and (self.known & ~astray).sum() < 2:
+            self.reason[self.known] = "no other exposure to compare with"
+        self.known = self.reason == ""
+        variance = np.where(self.known[:, None], variance, np.inf)
         variance = variance * (chi2 if scale_free else np.maximum(chi2, 1))[:, None]
-        if not fixed:
+        if not fixed and self.known.any():
             share = 1 / variance / (1 / variance).sum(axis=0)
             self.shift -= (share[:, 0] * self.shift).sum()
             variance = variance * (1 - share)  # the mean is set to zero, not measured
@@ -324,8 +391,10 @@ class _Stack:
                 self.stretch -= (share[:, 1] * self.stretch).sum()
             self.stack()
         sigma = np.sqrt(variance)
-        index = np.arange(self.n) + self.pad
-        template = (self.spline[index - 1] + 4 * self.spline[index] + self.spline[index + 1]) / 6
-        none = np.zeros(self.n_exposures)
-        error = sigma[:, 1] if self.with_stretch else none
-        return ShiftSeries(self.shift, sigma[:, 0], self.stretch, error, chi2, template, n_clipped)
+        near = self.spline[self.pad - 1 : self.n + self.pad + 1]
+        template = (near[:-2] + 4 * near[1:-1] + near[2:]) / 6
+        shift, stretch = (np.where(self.known, v, np.nan) for v in (self.shift, self.stretch))
+        error = sigma[:, 1] if self.with_stretch else 0 * self.stretch
+        return ShiftSeries(
+            shift, sigma[:, 0], stretch, error, chi2, template, n_clipped, self.reason
+        )
