@@ -2,10 +2,18 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import QTable
+from astropy.time import Time
 
-from slitlapse.automation import NightError, read_night, reduce_night, simulate_night
+from slitlapse.automation import (
+    NightError,
+    SpectralTimeSeries,
+    read_night,
+    reduce_night,
+    simulate_night,
+)
 from slitlapse.automation.log import log_folder
-from slitlapse.automation.scene import SimulatedStar
+from slitlapse.automation.scene import SimulatedStar, transit_shape
 from slitlapse.instruments import load_instrument
 
 
@@ -134,6 +142,64 @@ def test_star_names_that_toml_cannot_hold_bare_are_quoted(tmp_path):
     truth = simulate(tmp_path, stars=[SimulatedStar(name, 60.0, 5000.0)])
     content = tomllib.loads(truth.night_file.read_text())
     assert list(content["stars"]) == [name]
+
+
+def test_a_truth_sets_the_light_and_the_number_of_exposures(tmp_path):
+    wave, time = np.linspace(4500, 9000, 901) * u.AA, Time("2025-01-01") + np.arange(4) * u.min
+    flux = np.outer(np.full(901, 8000.0), [1.0, 0.99, 0.98, 1.0]) * u.electron
+    series = SpectralTimeSeries(
+        QTable({"wavelength": wave}), QTable({"time": time}), {"flux": flux, "uncertainty": flux}
+    )
+    star = SimulatedStar("A", 60.0, 0.0, truth=series)
+    truth = simulate_night(
+        tmp_path, instrument=load_instrument("toy"), rng=np.random.default_rng(1), stars=[star],
+        clouds=0.0, extinction=False, n_calibrations=1,
+    )  # fmt: skip
+    assert len(truth.science) == 4
+    light = truth.flux("A")
+    assert np.allclose(light[:, 2] / light[:, 0], 0.98)
+    edges = truth.scene.star_solution(star).pixel_to_wavelength(np.array([-0.5, 639.5]))
+    assert light[:, 0].sum() == pytest.approx(8000 / 5 * np.ptp(edges.value), rel=1e-6)
+
+
+def depths_in_bins(truth, series, edges):
+    """Depth minus true depth over the quoted error, shape (n_bins,): target over comparison."""
+    ratio = series["target"].bin(wavelength=edges) / series["comparison"].bin(wavelength=edges)
+    true = 1.0
+    for name, power in (("target", 1), ("comparison", -1)):
+        star = series[name]
+        light = truth.flux(name) * star.fluxlike["enclosed"].value * u.electron
+        perfect = SpectralTimeSeries(
+            star.wavelike, star.timelike, {"flux": light, "uncertainty": star.uncertainty}
+        )
+        true = true * perfect.bin(wavelength=edges).flux.value ** power
+    shape, pulls = transit_shape(truth.hours), []
+    for flux, right, error in zip(ratio.flux.value, true, ratio.uncertainty.value, strict=True):
+        design = np.stack([np.ones_like(shape), -shape], axis=1) / error[:, None]
+        covariance = np.linalg.inv(design.T @ design)
+        (level, loss), (level0, loss0) = (
+            covariance @ (design.T @ (each / error)) for each in (flux, right)
+        )
+        slope = np.array([-loss / level**2, 1 / level])
+        error = np.sqrt(slope @ covariance @ slope)
+        pulls.append((loss / level - loss0 / level0) / error)
+    return np.array(pulls)
+
+
+@pytest.mark.slow
+def test_transits_are_as_deep_as_they_were_put_in(tmp_path):
+    """The test that matters: depth minus truth, over the quoted error, bin by bin."""
+    pulls, edges = [], np.linspace(5250, 8000, 41) * u.AA
+    for seed in range(4):
+        truth = simulate(tmp_path / str(seed), seed=seed, n_exposures=8, n_calibrations=5)
+        series = reduce_night(read_night(truth.night_file)).series
+        pulls.append(depths_in_bins(truth, series, edges))
+    pulls = np.concatenate(pulls)
+    n = pulls.size
+    assert n == 160
+    assert abs(pulls.mean()) < 3 / np.sqrt(n)
+    # 0.9 to 1.1, and the standard error of a standard deviation beyond it
+    assert abs(pulls.std() - 1) < 0.1 + 1 / np.sqrt(2 * n)
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ from slitlapse.observing_log import write_night
 
 __all__ = ["SimulatedNight", "simulate_night"]
 
+EXPOSURES = 40  # where nobody says how many
 FLAT_PEAK = 0.5  # of what saturates the detector
 FLAT_ELECTRONS = 30000.0  # and no more than this
 
@@ -133,7 +134,7 @@ def simulate_night(
     *,
     instrument,
     rng,
-    n_exposures=40,
+    n_exposures=None,
     stars=None,
     defects=(),
     conditions=None,
@@ -152,8 +153,8 @@ def simulate_night(
     instrument : `~slitlapse.instruments.Instrument`
         Any: those whose sections stand in header cards need ``headers``, unless built in.
     rng : `~numpy.random.Generator`
-    n_exposures : int
-        Of the stars.
+    n_exposures : int, optional
+        Of the stars; by default as many as the longest truth of a star has times, else 40.
     stars : sequence of SimulatedStar or int, optional
         How many, or which; by default a target with a transit and a comparison star.
     defects : sequence of str
@@ -186,6 +187,9 @@ def simulate_night(
     detector = SimulatedDetector.of(instrument, headers=headers, read_noise=conditions.read_noise)
     if stars is None or isinstance(stars, int):
         stars = place_on_slit(2 if stars is None else stars, detector.shape[0])
+    if n_exposures is None:
+        times = [star.truth.shape[1] for star in stars if star.truth is not None]
+        n_exposures = max(times, default=1) if max(times, default=1) > 1 else EXPOSURES
     lamps, conditions = simulated_lamps(instrument), conditions.with_seeing(stars)
     conditions, stars = add_defects(defects, conditions, stars, detector, lamps)
     scene = SlitScene.build(
