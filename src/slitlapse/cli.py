@@ -117,24 +117,7 @@ def build_parser():
     demo.add_argument("--exposures", type=_whole, default=40, help="how many (default 40)")
     demo.add_argument("--seed", type=int, default=1, help="of the random numbers (default 1)")
 
-    simulate = add("simulate", run_simulate, "write the raw frames of a simulated night")
-    simulate.add_argument("folder", type=Path)
-    source = simulate.add_mutually_exclusive_group()
-    source.add_argument("--instrument", default=None, help="name or file (default toy)")
-    source.add_argument(
-        "--like", type=Path, default=None, metavar="NIGHT", help="a night.toml: make its like"
-    )
-    simulate.add_argument(
-        "--exposures", type=_whole, default=None, help="how many (default 40, or as the night)"
-    )
-    simulate.add_argument(
-        "--depth", type=float, default=None, help="of the first star's transit, such as 0.02"
-    )
-    simulate.add_argument(
-        "--defect", action="append", default=[], metavar="NAME",
-        help="what goes wrong, such as clouds; again for several; an unknown name lists all",
-    )  # fmt: skip
-    simulate.add_argument("--seed", type=int, default=1, help="of the random numbers (default 1)")
+    _describe_simulate(add("simulate", run_simulate, "write the raw frames of a simulated night"))
 
     log = add("log", run_log, "list the frames of a folder, as an instrument describes them")
     log.add_argument("folder", type=Path)
@@ -166,6 +149,27 @@ def build_parser():
     instruments = add("instruments", run_instruments, "list the built-in instruments")
     instruments.add_argument("name", nargs="?", help="show the file of this one")
     return parser
+
+
+def _describe_simulate(command):
+    """Arguments of ``slitlapse simulate``."""
+    command.add_argument("folder", type=Path)
+    source = command.add_mutually_exclusive_group()
+    source.add_argument("--instrument", default=None, help="name or file (default toy)")
+    source.add_argument(
+        "--like", type=Path, default=None, metavar="NIGHT", help="a night.toml: make its like"
+    )
+    command.add_argument(
+        "--exposures", type=_whole, default=None, help="how many (default 40, or as the night)"
+    )
+    command.add_argument(
+        "--depth", type=float, default=None, help="of the first star's transit, such as 0.02"
+    )
+    command.add_argument(
+        "--defect", action="append", default=[], metavar="NAME",
+        help="what goes wrong, such as clouds; again for several; an unknown name lists all",
+    )  # fmt: skip
+    command.add_argument("--seed", type=int, default=1, help="of the random numbers (default 1)")
 
 
 def run_demo(options):
