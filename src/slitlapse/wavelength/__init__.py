@@ -19,7 +19,8 @@ Forward
 (where lines are), `search_dispersion`, `match_guesses`, `identify_lines` and the four in one call,
 `match_lamps`; `WavelengthSolution` (the answer; `to_fits_wcs`, `to_gwcs`, `to_specreduce` tell it
 to other software); `LineTilt` (each star its own solution); `measure_shift` (each exposure its own
-shift, with its uncertainty) and `measure_zero_point` (lines of the sky or the air as a check).
+shift, with its uncertainty, or none), `measure_zero_point` (lines of the sky or the air as a
+check) and `resample_flux` (only where a common grid is asked for).
 
 Backward
 --------
@@ -39,6 +40,7 @@ import astropy.units as u
 import numpy as np
 
 from .arc_lines import find_lines
+from .common_grid import ResampledSpectra, resample_flux
 from .dispersion_search import DispersionSearch, search_dispersion
 from .lamp_matching import ArcLines, LampMatch, match_guesses, relative_strength
 from .line_identification import LineIdentification, identify_lines
@@ -67,6 +69,7 @@ __all__ = [
     "LineIdentification",
     "LineList",
     "LineTilt",
+    "ResampledSpectra",
     "ShiftSeries",
     "WavelengthError",
     "WavelengthSolution",
@@ -82,6 +85,7 @@ __all__ = [
     "merge_blends",
     "read_line_list",
     "relative_strength",
+    "resample_flux",
     "search_dispersion",
     "sky_line_list",
     "split_lamp_names",
