@@ -8,8 +8,9 @@ import pytest
 from astropy.table import QTable
 from astropy.time import Time
 
-from slitlapse.automation import SpectralTimeSeries
+from slitlapse.automation import SpectralTimeSeries, read_night, reduce_night, simulate_night
 from slitlapse.automation.verdict import find_target, judge_night
+from slitlapse.instruments import load_instrument
 from slitlapse.wavelength import WavelengthSolution
 
 N_WAVE, N_TIME = 200, 60
@@ -177,3 +178,22 @@ def test_the_target_is_the_star_of_that_name_else_the_first():
     assert target is series["target"]
     assert others == [series["comparison2"], series["comparison1"]]
     assert find_target({"A": series["comparison1"], "B": series["target"]})[0].name == "comparison1"
+
+
+@pytest.mark.slow
+def test_defects_of_raw_frames_get_their_sentences_and_no_others(tmp_path):
+    words = {
+        "saturated": "Star target is saturated",
+        "clouds": "Cloudy",
+        "unstable-shift": "An unstable shift",
+        "hits": "Many cosmic rays",
+        "wrong-arc": "The wrong arc?",
+    }
+    truth = simulate_night(
+        tmp_path, instrument=load_instrument("toy"), rng=np.random.default_rng(11),
+        n_exposures=8, defects=words,
+    )  # fmt: skip
+    found = reduce_night(read_night(truth.night_file)).verdict
+    for word in words.values():
+        assert sum(word in sentence for sentence in found) == 1, found
+    assert len(found) == len(words), found
