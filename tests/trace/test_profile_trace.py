@@ -331,6 +331,9 @@ def test_sprat_has_two_stars_that_can_be_followed(real_data, row):
     found = ProfileTrace(5 * 2.45 * mean, guess=row)
     assert abs(np.ma.median(found.trace) - row) < 1
     assert 1.9 < np.median(found.fwhm) < 3.5
+    # no light reaches the first 100 columns
+    assert found.width[:100].max() < 1.6 * np.median(found.width)
+    assert abs(found.trace[:100] - row).max() < 2
     assert found.table["used"].mean() > 0.8
 
 

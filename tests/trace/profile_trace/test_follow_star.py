@@ -39,3 +39,9 @@ def test_a_brighter_neighbour_does_not_catch_the_walk():
     image = np.random.default_rng(3).poisson(image) * 1.0
     at, offset, _ = follow_star(image, np.ones(image.shape, bool), 60.0, 15.0)
     assert abs(60 + offset - np.interp(at, np.arange(1600), 60 + 5 * x)).max() < 1
+
+
+def test_the_wing_of_another_star_is_no_star():
+    image = star_image((80, 800), 60.0, 3.0, 1e6, profile="moffat", beta=2.0)
+    with pytest.raises(StarNotFoundError, match="but that is no peak to follow"):
+        follow_star(image, np.ones(image.shape, bool), 38)

@@ -66,10 +66,10 @@ def follow_star(data, good, guess=None, reach=15.0):
         if near.any():
             brightest = max(brightest, (snr[near].max(axis=0) - np.median(snr[near], axis=0)).max())
     where = "" if guess is None else f" within {reach:g} rows of {x0[n_bins // 2]:.1f}"
+    found = f"the brightest row is {brightest:.1f} sigma above its surroundings, "
+    found += f"and {SEEN:g} are needed" if brightest < SEEN else "but that is no peak to follow"
     raise StarNotFoundError(
-        f"No star stands out{where}: the brightest row is {brightest:.1f} sigma above its "
-        f"surroundings, and {SEEN:g} are needed. "
-        "Look at find_stars(image), or give another guess."
+        f"No star stands out{where}: {found}. Look at find_stars(image), or give another guess."
     )
 
 
