@@ -279,7 +279,7 @@ def plot_scatter_by_bin_size(table, ax=None, labels=None):
         )  # fmt: skip
     ax.set(xlabel="exposures averaged", ylabel="scatter (ppm)", xscale="log", yscale="log")
     ax.set_xticks(table["size"], [str(size) for size in table["size"]], minor=False)
-    ax.minorticks_off()
+    ax.xaxis.minorticks_off()
     ax.legend(frameon=False, fontsize="small")
     return ax
 
