@@ -1,5 +1,6 @@
 """Configuration of the documentation."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -32,5 +33,32 @@ default_role = "obj"
 tutorials = HERE / "tutorials"
 shutil.rmtree(tutorials, ignore_errors=True)
 shutil.copytree(HERE.parent / "tutorials", tutorials)
+for page in tutorials.glob("*.md"):
+    text = page.read_text(encoding="utf-8")
+    page.write_text(
+        f"{text}\n---\n\n{{nb-download}}`{page.stem}.ipynb` (this page as a notebook)\n"
+    )
 # pages of names that are gone would be warnings: the reference is written anew every time
 shutil.rmtree(HERE / "api", ignore_errors=True)
+
+
+def write_commands(path):
+    """Write the reference of the commands from the parser itself."""
+    from slitlapse.cli import build_parser
+
+    parser = build_parser()
+    commands = next(a for a in parser._actions if hasattr(a, "choices") and a.choices)
+    parsers = {"slitlapse": parser} | {
+        f"slitlapse {name}": command for name, command in commands.choices.items()
+    }
+    lines = ["The commands", "============", "", "What ``--help`` says of each.", ""]
+    for name, command in parsers.items():
+        lines += [name, "-" * len(name), "", ".. code-block:: text", ""]
+        lines += [f"   {line}".rstrip() for line in command.format_help().splitlines()] + [""]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join(lines))
+
+
+os.environ["COLUMNS"] = "88"  # argparse folds its lines at the width of the terminal
+os.environ["NO_COLOR"] = "1"
+write_commands(HERE / "api" / "commands.rst")

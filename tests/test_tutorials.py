@@ -1,5 +1,6 @@
 """Every tutorial runs from top to bottom, without a warning."""
 
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import pytest
 
 TUTORIALS = sorted((Path(__file__).parents[1] / "tutorials").glob("*.md"))
+REAL = Path(__file__).resolve().parents[2] / "shared" / "data"  # see conftest.py
+PARTS = ("get back what we put in", "real frames", "Mistakes to try", "Exercises", "<details>")
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -27,10 +30,21 @@ def test_the_page_is_a_notebook_for_the_docs(path):
     assert list(cells(path))
 
 
+@pytest.mark.parametrize("path", TUTORIALS[1:], ids=lambda path: path.stem)
+def test_the_tutorial_has_all_its_parts(path):
+    text = path.read_text(encoding="utf-8")
+    assert [part for part in PARTS if part not in text] == []
+    assert "assert " in "".join(cells(path))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
 def test_the_tutorial_runs(path, tmp_path, monkeypatch):
+    """With real frames where there are any, as its readers would."""
     import matplotlib.pyplot as plt
+
+    if REAL.is_dir():
+        monkeypatch.setenv("SLITLAPSE_DATA", os.environ.get("SLITLAPSE_DATA", str(REAL)))
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
