@@ -209,12 +209,13 @@ def look_at_single_frames(chosen, calibration, names, traces, neighbours):
 
 def _alike(names, found):
     """Choose the exposures nearest to the typical shift and width."""
-    if len(names) < FEWEST_TO_CHOOSE:
+    seen = np.flatnonzero(np.isfinite(found).all(axis=1))
+    if len(seen) < FEWEST_TO_CHOOSE:
         return None
-    away = np.hypot(*(found - np.nanmedian(found, axis=0)).T)
-    if not np.nanmedian(away) > BLUR:
+    away = np.hypot(*(found[seen] - np.median(found[seen], axis=0)).T)
+    if not np.median(away) > BLUR:
         return None
-    best = np.argsort(away)[: max(3, len(away) // 3)]
+    best = seen[np.argsort(away)[: max(3, len(away) // 3)]]
     return [names[i] for i in sorted(best)]
 
 
