@@ -1,5 +1,7 @@
 """Put the exposures of a night together: one series per star."""
 
+from itertools import takewhile
+
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
@@ -16,6 +18,9 @@ __all__ = ["assemble_series", "series_filename"]
 
 FWHM = np.sqrt(8 * np.log(2))
 PARTS = ("star", "sky", "read", "dark", "flat", "skyfit")
+TEXT = np.dtype(str)
+# of the log, that are told otherwise or are no series
+LOG_COLUMNS = ("time", "exposure_time", "airmass", "ra", "dec", "n_x", "n_y", "filename")
 FEWEST_PIXELS = 50  # good ones, of an exposure whose shift along the dispersion is measured
 MOST_LOST = 0.5  # of the light in the aperture; beyond it the profile cannot make up for it
 REASONS = {
@@ -26,10 +31,29 @@ REASONS = {
 
 
 def series_filename(name, taken):
-    """File name of a star: its own name, with what file systems dislike replaced."""
-    safe = "".join(c if c.isalnum() or c in "-_+." else "_" for c in name).strip(".") or "star"
-    clash = [other for other in taken if other != name and series_filename(other, ()) == safe]
-    return f"{safe}{len(clash) + 1 if clash else ''}.fits"
+    """
+    File name of a star: its own name, with what file systems dislike replaced.
+
+    Parameters
+    ----------
+    name : str
+    taken : iterable of str
+        Names of the night's stars in their order; those before this one keep their file names,
+        also where letters in upper and lower case are the same to a file system.
+
+    Returns
+    -------
+    str
+    """
+    used = set()
+    for each in [*takewhile(lambda other: other != name, taken), name]:
+        safe = "".join(c if c.isalnum() or c in "-_+." else "_" for c in each).strip(".") or "star"
+        unique, number = safe, 1
+        while unique.lower() in used:
+            number += 1
+            unique = f"{safe}-{number}"
+        used.add(unique.lower())
+    return f"{unique}.fits"
 
 
 def assemble_series(name, night, chosen, calibration, plans, exposures, wavelengths, notes):
@@ -74,6 +98,7 @@ def assemble_series(name, night, chosen, calibration, plans, exposures, waveleng
     timelike["sky_level"] = _typical(stack("sky_level")) * u.electron
     timelike["n_hit"] = stack("n_hit").sum(axis=0)
     timelike["filename"] = [str(each) for each in table["filename"]]
+    _add_header_series(timelike, table)
     if wavelengths is not None and len(wavelengths.solutions) > 1:
         each = [wavelengths.wavelength_at(moment) for moment in table["time"]]
         fluxlike["wavelength"] = u.Quantity(each).T
@@ -180,6 +205,21 @@ def _add_pointing(timelike, night, table):
     timelike["airmass"][missing] = computed["airmass"][missing]
     for name in ("altitude", "azimuth", "hour_angle", "parallactic_angle"):
         timelike[name] = computed[name]
+
+
+def _add_header_series(timelike, table):
+    """Take along every number that the instrument's [header] asks for: rotator, focus, ..."""
+    for name in table.colnames:
+        values = table[name]
+        if (
+            name in LOG_COLUMNS
+            or values.ndim > 1
+            or getattr(values, "dtype", TEXT).kind not in "fi"
+        ):
+            continue
+        # what is computed keeps its name; the card beside it says that it is one
+        key = f"header_{name}" if name in timelike.colnames else name
+        timelike[key] = np.array(values, float)
 
 
 def _add_wavelength_shift(timelike, fluxlike, mask, wavelike):

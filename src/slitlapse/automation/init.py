@@ -71,7 +71,12 @@ def write_night_file(path, folder, instrument, *, overwrite=False):
     Raises
     ------
     ValueError
-        Where the file exists, or the folder holds no frames.
+        Where the file exists, the folder holds no frames, or it cannot be linked.
+
+    Notes
+    -----
+    A night file reads only under its own folder. Frames that are elsewhere get a
+    link beside it, of their folder's name.
     """
     path, folder = Path(path), Path(folder)
     if path.exists() and not overwrite:
@@ -92,7 +97,7 @@ def write_night_file(path, folder, instrument, *, overwrite=False):
     built_in = known.source is None or known.source.parent.name == "data"
     name = instrument if built_in else _relative(Path(instrument), path.parent)
     text = TEXT.format(
-        data=_text(_relative(folder, path.parent)),
+        data=_text(_within(folder, path.parent)),
         instrument=_text(str(name)),
         output=_text("reduced"),
         objects="\n".join(lines),
@@ -105,6 +110,23 @@ def write_night_file(path, folder, instrument, *, overwrite=False):
 def _relative(path, start):
     """Path as seen from a folder, with forward slashes."""
     return Path(os.path.relpath(path, start)).as_posix()
+
+
+def _within(path, start):
+    """Path as seen from a folder, with forward slashes; a link there where it is elsewhere."""
+    seen = _relative(path, start)
+    if not seen.startswith("..") and not Path(seen).is_absolute():
+        return seen
+    link = start / path.resolve().name
+    if not (link.exists() and link.samefile(path)):
+        try:
+            link.symlink_to(path.resolve(), target_is_directory=path.is_dir())
+        except OSError as error:
+            raise ValueError(
+                f"{path} is not in the folder of the night file, and no link to it can be made "
+                f"there ({error}); name another --output"
+            ) from error
+    return link.name
 
 
 def _text(value):

@@ -4,7 +4,7 @@ import os
 import tomllib
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from astropy.coordinates import SkyCoord
 
@@ -13,6 +13,8 @@ from slitlapse.automation.times import parse_target
 from slitlapse.instruments import Instrument, load_instrument
 
 __all__ = ["Night", "NightFileError", "read_night"]
+
+OWN_FOLDERS = ("exposures", "report")  # in the output
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,45 @@ def read_night(path):
     except tomllib.TOMLDecodeError as error:
         raise NightFileError(f"{path} is not valid TOML: {error}") from None
     check_night(content, path)
+    check_places(content, path)
     return _build(content, path)
+
+
+def check_places(content, source):
+    """
+    Refuse a night file that would lead out of its own folder.
+
+    A file that came from somebody else may neither read what is not given to it nor write over
+    what is not its own. Frames that are kept elsewhere come in by a link that its owner makes;
+    results go to no link.
+
+    Parameters
+    ----------
+    content : dict
+        What the TOML file says.
+    source : `~pathlib.Path`
+        The file.
+
+    Raises
+    ------
+    NightFileError
+    """
+    for key in ("data", "output"):
+        place = content[key]
+        parts = place.replace("\\", "/").split("/")
+        if ".." in parts or PureWindowsPath(place).anchor or PurePosixPath(place).is_absolute():
+            raise NightFileError(
+                f"{source}: {key} must be a place in the folder of this file, without '..', but "
+                f"found {place!r}; move this file, or put a link into its folder: ln -s TARGET NAME"
+            )
+    folder = source.parent.resolve()
+    output = folder / content["output"]
+    for place in (output, *(output / name for name in OWN_FOLDERS)):
+        if not place.resolve().is_relative_to(folder):
+            raise NightFileError(
+                f"{source}: output leads to {place.resolve()}, which is not in the folder of this "
+                "file; name a folder that is no link"
+            )
 
 
 def _build(content, path):

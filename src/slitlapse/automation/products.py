@@ -72,7 +72,7 @@ def write_traces(placements, solutions, folder):
     from slitlapse.automation.assemble import series_filename
 
     for name, trace in placements[0].traces.items():
-        safe = Path(series_filename(name, ())).stem
+        safe = Path(series_filename(name, placements[0].traces)).stem
         table = QTable()
         table["pixel"] = np.arange(len(trace.width)) * u.pix
         table["center"] = np.asarray(trace.trace, float) * u.pix

@@ -60,7 +60,7 @@ def one_run_at_a_time(folder):
     except ImportError:  # Windows: files are put in place whole, but two runs do work twice
         yield
         return
-    with open(Path(folder) / ".lock", "w") as file:
+    with open(Path(folder) / ".lock", "a") as file:  # empties nothing, whatever it links to
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
