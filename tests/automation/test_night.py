@@ -40,14 +40,11 @@ def test_a_simulated_night_gives_back_its_truth(toy_night, kind):
     [(60000.0, 40.0, "moffat"), (800.0, 40.0, "gaussian"), (300.0, 400.0, "double")],
     ids=["bright", "read-noise-limited", "sky-limited"],
 )
-def test_errors_are_right_at_any_brightness_and_profile(tmp_path, level, sky, profile, monkeypatch):
-    from slitlapse.automation.scene import SlitScene
-
-    monkeypatch.setattr(SlitScene, "sky_level", sky)
+def test_errors_are_right_at_any_brightness_and_profile(tmp_path, level, sky, profile):
     stars = [SimulatedStar("A", 43.0, level), SimulatedStar("B", 82.0, 2 * level)]
     truth = simulate_night(
         tmp_path, instrument=load_instrument("toy"), rng=np.random.default_rng(int(level)),
-        n_exposures=8, stars=stars, profile=profile,
+        n_exposures=8, stars=stars, profile=profile, sky_level=sky,
     )  # fmt: skip
     result = reduce_night(read_night(truth.night_file))
     for star in stars:

@@ -120,7 +120,9 @@ def test_single_precision_is_precise_enough():
 
 
 @pytest.mark.parametrize(
-    "profile", ["gaussian", gaussian_profile, Gaussian1D(1, 0, 1), "an array"], ids=str
+    "profile",
+    ["gaussian", gaussian_profile, Gaussian1D(1, 0, 1), "an array"],
+    ids=["name", "function", "model", "array"],
 )
 def test_the_class_takes_a_profile_in_any_form(profile):
     rows = np.arange(40)[:, None]
