@@ -38,6 +38,13 @@ SCALARS = {
     "sky_level": "electron",
     "bias_level": "adu",
     "filename": None,
+    "altitude": "deg",
+    "hour_angle": "hourangle",
+    "parallactic_angle": "deg",
+    "sun_altitude": "deg",
+    "moon_altitude": "deg",
+    "moon_separation": "deg",
+    "moon_illumination": None,
 }
 
 

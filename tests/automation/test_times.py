@@ -71,3 +71,19 @@ def test_below_the_horizon_there_is_no_airmass():
 @pytest.mark.parametrize("ra", ["18:01:54.2", "18 01 54.2", 270.4758, "270.4758"])
 def test_coordinates_are_read_as_observers_write_them(ra):
     assert parse_target(ra, "+62:54:00").ra.deg == pytest.approx(270.4758, abs=1e-3)
+
+
+def test_sun_and_moon_stand_where_the_almanac_says():
+    # total lunar eclipse of 2018-07-27, greatest at 20:22 UT; total solar eclipse of 2017-08-21,
+    # from 17:20 to 17:22 UT at Madras, Oregon
+    eclipses = Time(["2018-07-27T20:22", "2017-08-21T17:21"])
+    madras = EarthLocation.from_geodetic(-121.13 * u.deg, 44.63 * u.deg, 680 * u.m)
+    star = SkyCoord("10h03m00s", "+12d00m00s")
+    full = pointing_table(eclipses[:1], star, LA_PALMA)
+    new = pointing_table(eclipses[1:], star, madras)
+    assert full["moon_illumination"][0] > 0.999 and new["moon_illumination"][0] < 0.001
+    # the Moon covers the Sun: no farther apart than a quarter of a degree, in height either
+    assert abs(new["moon_altitude"] - new["sun_altitude"])[0] < 0.05 * u.deg
+    assert new["sun_altitude"][0].to_value(u.deg) == pytest.approx(41.6, abs=0.5)
+    # the Sun then was at 10h 04m, +11.9 degrees
+    assert new["moon_separation"][0] < 0.5 * u.deg

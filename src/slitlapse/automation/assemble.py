@@ -203,8 +203,9 @@ def _add_pointing(timelike, night, table):
     computed = pointing_table(moments, target, site)
     missing = ~np.isfinite(timelike["airmass"])
     timelike["airmass"][missing] = computed["airmass"][missing]
-    for name in ("altitude", "azimuth", "hour_angle", "parallactic_angle"):
-        timelike[name] = computed[name]
+    for name in computed.colnames:
+        if name != "airmass":
+            timelike[name] = computed[name]
 
 
 def _add_header_series(timelike, table):

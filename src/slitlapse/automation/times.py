@@ -2,7 +2,7 @@
 
 import astropy.units as u
 import numpy as np
-from astropy.coordinates import TETE, AltAz, SkyCoord
+from astropy.coordinates import TETE, AltAz, SkyCoord, get_body
 from astropy.table import QTable
 from astropy.time import Time
 from astropy.utils import iers
@@ -55,13 +55,19 @@ def pointing_table(time, target, site):
     -------
     `~astropy.table.QTable`
         ``airmass`` (secant of the true zenith distance; NaN below the horizon),
-        ``altitude``, ``azimuth``, ``hour_angle`` and ``parallactic_angle``, one row a time.
+        ``altitude``, ``azimuth``, ``hour_angle`` and ``parallactic_angle``, ``sun_altitude``,
+        ``moon_altitude``, ``moon_separation`` (from the target) and ``moon_illumination`` (lit
+        part of its disk, 0 to 1), one row a time.
     """
     with _offline():
         time = Time(time, location=site)
         place = target.transform_to(AltAz(obstime=time, location=site))
         sidereal = time.sidereal_time("apparent")
         apparent = target.transform_to(TETE(obstime=time, location=site))  # equinox of date
+        sun, moon = (
+            get_body(name, time, site, ephemeris="builtin").transform_to(place)
+            for name in ("sun", "moon")
+        )
     hour_angle = (sidereal - apparent.ra).wrap_at(180 * u.deg)
     latitude, declination = site.lat, apparent.dec
     parallactic = np.arctan2(
@@ -75,7 +81,18 @@ def pointing_table(time, target, site):
     table["azimuth"] = place.az.to(u.deg)
     table["hour_angle"] = u.Quantity(hour_angle.hourangle, u.hourangle)
     table["parallactic_angle"] = u.Quantity(parallactic).to(u.deg)
+    table["sun_altitude"] = sun.alt.to(u.deg)
+    table["moon_altitude"] = moon.alt.to(u.deg)
+    table["moon_separation"] = place.separation(moon).to(u.deg)
+    table["moon_illumination"] = _lit_part(sun, moon)
     return table
+
+
+def _lit_part(sun, moon):
+    """Part of the Moon's disk that the Sun lights, from the angle at the Moon (Meeus 1998)."""
+    apart = sun.separation(moon)
+    phase = np.arctan2(sun.distance * np.sin(apart), moon.distance - sun.distance * np.cos(apart))
+    return np.array((1 + np.cos(phase)) / 2, float)
 
 
 def parse_target(ra, dec):
