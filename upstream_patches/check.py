@@ -24,7 +24,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
-from sources import HERE, RELEASES, added_files, apply, fetch, run, series, touched, unpack
+sys.dont_write_bytecode = True  # leave nothing behind beside the scripts
+
+from sources import (  # noqa: E402
+    HERE,
+    RELEASES,
+    added_files,
+    apply,
+    environment,
+    fetch,
+    run,
+    series,
+    touched,
+    unpack,
+)
 
 # what upstream needs to be built and tested; pytest 9.2 cannot start with pytest-astropy 0.11
 TOOLS = ["pytest<9.2", "pytest-astropy", "psutil", "memory_profiler", "photutils"]
@@ -60,19 +73,17 @@ def install(tree, folder, dependencies):
 
 def run_tests(python, tree, arguments, report):
     """Run pytest with upstream's settings; return the outcome of every test by its name."""
-    environment = {
-        **os.environ,
+    settings = {
         "XDG_CACHE_HOME": str(report.parent / "cache"),
         "MPLBACKEND": "Agg",
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
-    environment.pop("PYTHONPATH", None)
     command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "pyproject.toml"]
     done = subprocess.run(
         [str(part) for part in [*command, *arguments, f"--junitxml={report}"]],
         cwd=tree,
-        env=environment,
+        env=environment(**settings),
         capture_output=True,
         text=True,
         check=False,
@@ -119,7 +130,7 @@ def apply_series(package, file, folder):
         without = folder / f"{patch.stem}-without"
         if is_fix(patch):
             shutil.copytree(patched, without)
-            apply(patch, without, "--include=*/tests/*")
+            apply(patch, without, lambda path: "/tests/" in path)
         apply(patch, patched)
         if is_fix(patch):
             pairs.append((patch, without))
@@ -141,9 +152,8 @@ def check(package, work, dependencies):
     pythons = {k: install(tree, work / f"{package}-{k}", dependencies) for k, tree in trees.items()}
     (folder / "cache" / "astropy").mkdir(parents=True)
     if package == "specreduce":
-        environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
         lists = [HERE / "line_lists.py", folder / "lists"]
-        run([pythons["released"], *lists], env=environment)
+        run([pythons["released"], *lists], env=environment(XDG_CACHE_HOME=str(folder / "cache")))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         both = [
             pool.submit(run_tests, pythons[k], tree, [package, "docs"], folder / f"{k}.xml")

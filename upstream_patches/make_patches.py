@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sources import HERE, apply, fetch, run, series, unpack
@@ -36,6 +36,8 @@ class Feature:
     tests: dict  # file under tests -> name under the package's tests
     note: str
     change: str
+    main: str  # what differs on the development branch
+    data: dict = field(default_factory=dict)  # folder under src/slitlapse -> under the package
 
 
 FEATURES = (
@@ -50,6 +52,8 @@ FEATURES = (
         "Reduce frames that several amplifiers read out",
         "``Amplifier`` and ``process_amplifiers`` subtract overscan, trim and apply the gain of "
         "each amplifier of a frame.",
+        "On main: every function takes xp and keeps data in its array library, so the block loops "
+        "need array_api_extra in place of assignment.",
     ),
     Feature(
         "specreduce",
@@ -59,6 +63,8 @@ FEATURES = (
         "Trace the centre and the width of a star, with their errors",
         "Added ``specreduce.profile_trace.ProfileTrace``: a trace with the width of the star, "
         "errors of both and rejection of outliers.",
+        "On main: it adds modules, so it applies but for the change log, which has no unreleased "
+        "section yet; it does not use _ImageParser, which is gone there (#309).",
     ),
     Feature(
         "specreduce",
@@ -69,6 +75,8 @@ FEATURES = (
         "Fit the background of each column with a polynomial along the slit",
         "Added ``specreduce.polynomial_background.PolynomialBackground`` with the variance of the "
         "background in an aperture.",
+        "On main: it adds modules, so it applies but for the change log, which has no unreleased "
+        "section yet; the base class Background reads its image with parse_image there (#309).",
     ),
     Feature(
         "specreduce",
@@ -79,6 +87,8 @@ FEATURES = (
         "Model the sky on the tilted lines' own pixels (#197)",
         "Added ``specreduce.spline_sky.SplineSky``: the sky as a spline in the tilt-corrected "
         "coordinate of every pixel, without resampling.",
+        "On main: it adds modules, so it applies but for the change log, which has no unreleased "
+        "section yet; TiltSolution.resample changes in #320, which this does not call.",
     ),
     Feature(
         "specreduce",
@@ -94,6 +104,20 @@ FEATURES = (
         "Extract stars with a given profile and tell where the noise comes from",
         "Added ``specreduce.profile_extract.ProfileExtract``: optimal extraction with a profile "
         "of varying width, several stars, rejection of cosmic rays and variance components.",
+        "On main: it adds modules, so it applies but for the change log, which has no unreleased "
+        "section yet; HorneExtract is rewritten in #322, which this stands beside.",
+    ),
+    Feature(
+        "specreduce",
+        "0010-line-lists",
+        {"wavelength/line_lists.py": "lamp_lines/__init__.py"},
+        {"wavelength/test_line_lists.py": "test_lamp_lines.py"},
+        "Line lists of lamps and of the night sky that need no network",
+        "Added ``specreduce.lamp_lines``: line lists of lamps and of the night sky inside the "
+        "package, which say whether they are in air or in vacuum.",
+        "On main: it adds a module, so it applies but for the change log, which has no unreleased "
+        "section yet; the tests that download lists are marked remote_data there (#310).",
+        {"wavelength/data": "lamp_lines/data"},
     ),
 )  # fmt: skip
 
@@ -229,7 +253,21 @@ def new_files(feature):
     for source, target in feature.tests.items():
         text = _for_upstream((TESTS / source).read_text(), feature.package)
         files[f"{feature.package}/tests/{target}"] = rewrite(text, feature.package)
+    for source, target in feature.data.items():
+        for file in sorted((SRC / source).glob("*.csv")):
+            files[f"{feature.package}/{target}/{file.name}"] = file.read_text()
     return files
+
+
+def _ship(feature, tree):
+    """Say to the build that data files belong to the package."""
+    project = tree / "pyproject.toml"
+    table = "[tool.setuptools.package-data]\n"
+    for target in feature.data.values():
+        folder, name = f"{feature.package}/{target}".rsplit("/", 1)
+        entry = f'"{folder.replace("/", ".")}" = ["{name}/*.csv"]\n'
+        assert table in project.read_text(), "pyproject.toml has no table of data files"
+        project.write_text(project.read_text().replace(table, table + entry))
 
 
 def _document(feature, tree):
@@ -273,11 +311,12 @@ def make(feature, tree):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
     _document(feature, tree)
+    _ship(feature, tree)
     run([*git, "add", "-A", "-f"], cwd=tree)
     command = ["git", "diff", "--cached", "--no-color"]
     diff = subprocess.run(command, cwd=tree, capture_output=True, check=True).stdout
     run([*git, "commit", "-q", "-m", "after"], cwd=tree)
-    note = f"{feature.note}\n\nChange log:\n\n- {feature.change}\n\nMade by make_patches.py."
+    note = f"{feature.note}\n\nChange log:\n\n- {feature.change}\n\n{feature.main}"
     return f"{note}\n\n---\n".encode() + diff
 
 

@@ -1,6 +1,7 @@
 """Fetch the released sources of ccdproc and specreduce, and apply patches to them."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,8 +12,15 @@ HERE = Path(__file__).resolve().parent
 RELEASES = {"ccdproc": "2.5.1", "specreduce": "1.9.0"}
 
 
+def environment(**more):
+    """Return the environment without what would change how Python or pytest run."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYTEST_"))}
+    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **more}
+
+
 def run(command, **kwargs):
     """Run a command; raise with all that it said if it fails."""
+    kwargs = {"env": environment(), **kwargs}
     done = subprocess.run(
         [str(part) for part in command], capture_output=True, text=True, check=False, **kwargs
     )
@@ -50,12 +58,58 @@ def series(package):
     return sorted((HERE / package / "release").glob("*.patch"))
 
 
-def apply(patch, tree, *options):
-    """Apply a patch exactly: no fuzz, no rejects, line ends kept."""
-    # git would silently skip files of a tree that lies inside another repository
-    environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tree.resolve().parent)}
-    command = ["git", "apply", "--whitespace=nowarn", *options, patch]
-    run(command, cwd=tree, env=environment)
+HUNK = re.compile(rb"@@ -(\d+)(?:,(\d+))? \+\d+(?:,(\d+))? @@")
+
+
+def _change(old, hunks, where):
+    """Return lines with hunks applied, each exactly where it says."""
+    new, at = [], 0
+    for start, count, lines in hunks:
+        begin = start - 1 if count else start
+        before = [line[1:] for line in lines if line[:1] in (b" ", b"-")]
+        if begin < at or old[begin : begin + count] != before:
+            raise RuntimeError(f"{where} does not fit at line {start}")
+        new += old[at:begin] + [line[1:] for line in lines if line[:1] in (b" ", b"+")]
+        at = begin + count
+    return new + old[at:]
+
+
+def _read(patch):
+    """Yield (path, hunks) of a patch; a hunk is (first line, number of lines, lines)."""
+    lines = patch.read_bytes().split(b"\n")
+    path, hunks, i = None, [], 0
+    while i < len(lines):
+        found = HUNK.match(lines[i])
+        if lines[i].startswith(b"diff --git ") and path is not None:
+            yield path, hunks
+            path, hunks = None, []
+        if lines[i].startswith(b"+++ b/"):
+            path = lines[i][6:].strip().decode()
+        if found is None or path is None:
+            i += 1
+            continue
+        old, new = (int(n) if n is not None else 1 for n in found.groups()[1:])
+        body, left = [], [old, new]
+        while any(left):
+            i += 1
+            body.append(lines[i] + b"\n")
+            left[0] -= lines[i][:1] in (b" ", b"-")
+            left[1] -= lines[i][:1] in (b" ", b"+")
+        hunks.append((int(found[1]), old, body))
+        i += 1
+    if path is not None:
+        yield path, hunks
+
+
+def apply(patch, tree, wanted=lambda path: True):
+    """Apply a patch exactly, no fuzz and no offset, to the files that are wanted."""
+    for path, hunks in _read(patch):
+        if wanted(path):
+            file = tree / path
+            old = file.read_bytes().split(b"\n") if file.exists() else []
+            lines = [line + b"\n" for line in old[:-1]] + ([old[-1]] if old and old[-1] else [])
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"".join(_change(lines, hunks, f"{patch.name}: {path}")))
 
 
 def touched(patch):
