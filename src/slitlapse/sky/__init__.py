@@ -36,6 +36,8 @@ sky and difference, the map of effective pixels, and the super-sampled sky befor
 rejection. A tilt that does not fit the lines is noticed and said (`TiltWarning`).
 """
 
+from slitlapse._upstream import prefer
+
 from .pick_windows import WindowPicker, pick_windows
 from .polynomial_background import ColumnFit, PolynomialBackground, fit_columns
 from .residual_baseline import residual_baseline
@@ -43,6 +45,13 @@ from .sky_tilt import SkyTilt, SkyTiltError, SkyTiltWarning, measure_sky_tilt
 from .sky_windows import SkyWindows, SkyWindowWarning
 from .spline_sky import IlluminationWarning, SkyGeometry, SplineFit, SplineSky, TiltWarning
 from .supersampled_median import SupersampledSky, supersampled_median
+
+ColumnFit, PolynomialBackground, fit_columns = prefer(
+    "specreduce.polynomial_background", ColumnFit, PolynomialBackground, fit_columns
+)
+IlluminationWarning, SkyGeometry, SplineFit, SplineSky, TiltWarning = prefer(
+    "specreduce.spline_sky", IlluminationWarning, SkyGeometry, SplineFit, SplineSky, TiltWarning
+)
 
 __all__ = [
     "ColumnFit",

@@ -32,6 +32,7 @@ uncertainties, `plot_trace_fit` what the model leaves in the image, `animate_tra
 the night. Simulated stars come back where they were put, with errors that are as large as stated.
 """
 
+from slitlapse._upstream import prefer
 from slitlapse.trace.explain import (
     animate_trace,
     plot_stars,
@@ -45,6 +46,10 @@ from slitlapse.trace.profile_shift import ProfileShift, measure_profile_shift
 from slitlapse.trace.profile_trace import ProfileTrace, StarNotFoundError, TraceWarning
 from slitlapse.trace.simulate import star_image
 from slitlapse.trace.stars_in_image import find_stars_in_image
+
+ProfileTrace, StarNotFoundError, TraceWarning = prefer(
+    "specreduce.profile_trace", ProfileTrace, StarNotFoundError, TraceWarning
+)
 
 __all__ = [
     "ImageToTrace",
