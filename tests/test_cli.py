@@ -415,10 +415,14 @@ def test_science_frames_without_a_time_name_instrument_file_and_section(fails, f
     fails(["reduce", folder / "night.toml"], "mine.toml", SCIENCE, "[header]")
 
 
-def test_a_frame_without_one_good_pixel_is_named_with_what_to_do(fails, folder):
+@pytest.mark.slow
+def test_a_frame_without_one_good_pixel_is_masked_and_named_with_what_to_do(call, folder):
     data = fits.getdata(folder / "raw" / SCIENCE)
     write_frame(folder / "raw" / SCIENCE, np.full(data.shape, np.nan, np.float32))
-    fails(["reduce", folder / "night.toml"], SCIENCE, "no good pixel", "take this frame out of")
+    done = call("reduce", folder / "night.toml")
+    assert done.status == 0, done.err
+    for words in (f"masked, because {SCIENCE}", "no good pixel", "take this frame out of"):
+        assert words in done.out
 
 
 def saturate(path):
@@ -428,9 +432,21 @@ def saturate(path):
     fits.writeto(path, data, header, overwrite=True)
 
 
-def test_an_exposure_saturated_all_over_is_named(fails, folder):
+@pytest.mark.slow
+def test_an_exposure_saturated_all_over_is_masked_and_named(call, folder):
     saturate(folder / "raw" / SCIENCE)
-    fails(["reduce", folder / "night.toml"], f"Frame 0 is {SCIENCE}", "saturated", "Leave it out")
+    done = call("reduce", folder / "night.toml")
+    assert done.status == 0, done.err
+    assert f"masked, because 100 % of the pixels of {SCIENCE} are saturated or bad" in done.out
+    series = SpectralTimeSeries.read(folder / "reduced" / "target.fits")
+    assert np.array_equal(series.mask.all(axis=0), [True, False, False, False])
+
+
+@pytest.mark.slow
+def test_a_night_of_saturated_exposures_only_is_an_error(fails, folder):
+    for path in (folder / "raw").glob("*science*"):
+        saturate(path)
+    fails(["reduce", folder / "night.toml"], "no science frame can be used", SCIENCE, "saturated")
 
 
 @pytest.mark.slow

@@ -175,7 +175,9 @@ def check_places(content, source):
     for key in ("data", "output"):
         place = content[key]
         parts = place.replace("\\", "/").split("/")
-        if ".." in parts or PureWindowsPath(place).anchor or PurePosixPath(place).is_absolute():
+        strange = not place.isprintable()  # a NUL, say, which no file system takes
+        absolute = PureWindowsPath(place).anchor or PurePosixPath(place).is_absolute()
+        if ".." in parts or absolute or strange:
             raise NightFileError(
                 f"{source}: {key} must be a place in the folder of this file, without '..', but "
                 f"found {place!r}; move this file, or put a link into its folder: ln -s TARGET NAME"
