@@ -10,6 +10,7 @@ from numpy.polynomial import legendre
 __all__ = ["LineIdentification", "identify_lines"]
 
 MAX_DEGREE = 6
+STIFF = (2, 3, 4)  # degrees with which names are tried besides those that the lines choose
 BLEND_SHARE = 1.2  # natural log by which members of a blend may be brighter than listed
 BRIGHTNESS_SCATTER = 1.2  # natural log of flux over expected flux
 UNCERTAIN = 3.0  # lines this many times less certain than the middle one are not used
@@ -57,7 +58,7 @@ def identify_lines(arcs, coefficients, n_pixels, *, fwhm, degree=None, tolerance
         Line width, pixels.
     degree : int, optional
         Of the polynomial; left out, that of the smallest Bayesian information criterion up to 6,
-        with at least two lines per coefficient.
+        with at least two lines per coefficient, unless names found with a stiff curve are likelier.
     tolerance : float, optional
         How far (pixels) a line may lie from where it is expected; 0.6 fwhm at first.
     clip : float
@@ -74,6 +75,15 @@ def identify_lines(arcs, coefficients, n_pixels, *, fwhm, degree=None, tolerance
     makes the residuals as large as expected. Lines saturated, blended or cut by the edge count
     with a larger uncertainty or not at all, and say so.
     """
+    options = {"fwhm": fwhm, "tolerance": tolerance, "clip": clip}
+    if degree is not None:
+        return _settle(arcs, coefficients, n_pixels, degree, **options)
+    found = [_settle(arcs, coefficients, n_pixels, d, **options) for d in (None, *STIFF)]
+    return max(found, key=lambda each: _likelihood(each, n_pixels, fwhm))
+
+
+def _settle(arcs, coefficients, n_pixels, degree, *, fwhm, tolerance, clip):
+    """Name the lines and fit the curve in turn, until nothing changes."""
     tolerance = max(0.6 * fwhm, 1.0) if tolerance is None else tolerance
     coefficients, scatter, previous = np.asarray(coefficients, float), 0.1, None
     fixed, low_limit = degree, tolerance
@@ -106,6 +116,27 @@ def identify_lines(arcs, coefficients, n_pixels, *, fwhm, degree=None, tolerance
         return LineIdentification(table, coefficients, np.full((1, 1), np.nan), scatter, {})
     _judge(table, matched, good, coefficients, n_pixels, scatter, clip)
     return LineIdentification(table, coefficients, covariance, scatter, criterion)
+
+
+def _likelihood(found, n_pixels, fwhm):
+    """
+    Log likelihood of the names and the curve, less what the curve's freedom is worth.
+
+    Naming by the curve and fitting the curve to the names confirm one another: where listed lines
+    stand close, a flexible curve settles on wrong names that fit it. Sets of names are compared
+    by how closely the lines lie; a line without a name is as likely anywhere within two widths.
+    """
+    table = found.lines
+    used = np.asarray(table["used"], bool)
+    if not used.any():
+        return -np.inf
+    half = 0.5 * (n_pixels - 1)
+    unit = np.abs(_slope(found.coefficients, table["pixel"].value[used] / half - 1)) / half
+    sigma = table["uncertainty"].value[used]
+    pull, width = table["residual"].value[used] / sigma, sigma / unit
+    named = np.sum(-0.5 * pull**2 - np.log(np.sqrt(2 * np.pi) * width))
+    nameless = np.sum(~used) * np.log(4 * fwhm)
+    return named - nameless - 0.5 * len(found.coefficients) * np.log(used.sum())
 
 
 def _leave_out_uncertain(table, coefficients, n_pixels):
