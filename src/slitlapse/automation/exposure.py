@@ -187,8 +187,7 @@ def without_stars(plan, frame, views, shifts):
         for i, (first, last) in enumerate(pairwise(nodes)):
             part = slice(first, last + 1 if last == n_x - 1 else last)
             along = (np.arange(part.start, part.stop) - first) / (last - first)
-            between = np.outer(wings[:, i], 1 - along) + np.outer(wings[:, i + 1], along)
-            rest[:, part] -= between * flux[part]
+            rest[:, part] -= wings[:, i : i + 2] @ (np.stack([1 - along, along]) * flux[part])
     return CCDData(rest, unit=frame.unit, mask=frame.mask, flags=frame.flags, meta=frame.meta)
 
 

@@ -8,6 +8,7 @@ from scipy.ndimage import uniform_filter1d
 __all__ = ["BoxcarSums", "aperture_weights", "boxcar_sums"]
 
 COMPONENTS = ("star", "sky", "read", "dark", "flat", "skyfit")
+NODES, PARTS = np.polynomial.legendre.leggauss(4)  # for the light on one side of an edge
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,11 +87,10 @@ def aperture_weights(rows, centre, half_width, profile):
     slope, bend = (above - below) / 2, (above + below - 2 * here) / 2
     # a pixel's mean is smoother than the light in it: take the width of the pixel out again
     sharper = 1 / (1 + np.maximum(bend, -3) / 6)
-    nodes, parts = np.polynomial.legendre.leggauss(4)
 
     def light(low, high):
-        t = (low + high) / 2 + (high - low) / 2 * nodes[:, None]
-        return (high - low) * (parts @ np.exp(sharper * t * (slope + bend * t)))
+        t = (low + high) / 2 + (high - low) / 2 * NODES[:, None]
+        return (high - low) * (PARTS @ np.exp(sharper * t * (slope + bend * t)))
 
     weights[y, x] = light(lower, upper) / light(-0.5, 0.5)
     return weights
