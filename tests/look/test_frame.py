@@ -92,3 +92,27 @@ def test_a_stretch_keeps_black_and_white_where_they_are(stretch):
 def test_what_cannot_be_drawn_is_refused(image, options, message):
     with pytest.raises(ValueError, match=message):
         show_frame(image, **options)
+
+
+def test_a_large_image_is_drawn_in_blocks_and_hides_no_bad_pixel():
+    large = np.arange(30 * 45, dtype=float).reshape(30, 45)
+    large[4, 4] = np.nan
+    mask = np.zeros(large.shape, bool)
+    mask[29, 44] = True
+    drawn, overlay = show_frame(large, mask=mask, most_pixels=15).get_images()
+    shown = drawn.get_array()
+    assert shown.shape == (15, 15)  # blocks of 2 x 3 pixels
+    assert shown[0, 0] == pytest.approx(large[:2, :3].mean())
+    assert shown[2, 1] == pytest.approx(np.nanmean(large[4:6, 3:6]))
+    assert np.argwhere(overlay.get_array()[..., 3] > 0).tolist() == [[14, 14]]
+    assert drawn.get_extent() == overlay.get_extent() == [-0.5, 44.5, -0.5, 29.5]
+
+
+def test_blocks_that_do_not_fill_the_image_keep_their_place():
+    ax = show_frame(np.ones((10, 7)), most_pixels=4)
+    (drawn,) = ax.get_images()
+    assert drawn.get_array().shape == (4, 4)
+    assert drawn.get_extent() == [-0.5, 7.5, -0.5, 11.5]
+    assert np.all(drawn.get_array() == 1)  # the edge's blocks are means of what is there
+    assert ax.get_xlim() == (-0.5, 6.5)
+    assert ax.get_ylim() == (-0.5, 9.5)

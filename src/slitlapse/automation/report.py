@@ -18,6 +18,7 @@ from slitlapse.trace.explain import plot_trace_on_image
 __all__ = ["NightReport", "night_report"]
 
 MOST_PAGES = 40  # of the flip-book: a longer night is thinned out evenly
+MOST_PIXELS = 1024  # along either side of a picture of a frame
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,9 @@ def _tell_calibration(page, calibration):
     if calibration.door.bias is not None:
         add_drawn(
             page,
-            lambda figure: show_frame(calibration.door.bias, figure.add_subplot()),
+            lambda figure: show_frame(
+                calibration.door.bias, figure.add_subplot(), most_pixels=MOST_PIXELS
+            ),
             "The master bias: what reading adds everywhere, after the overscan is taken off.",
         )
     if calibration.door.sensitivity is not None:
@@ -125,7 +128,7 @@ def _tell_stars(page, placement):
     image = placement.image
 
     def draw(figure):
-        ax = show_frame(image, figure.add_subplot(), stretch="asinh")
+        ax = show_frame(image, figure.add_subplot(), stretch="asinh", most_pixels=MOST_PIXELS)
         for name, trace in placement.traces.items():
             centre = np.asarray(trace.trace, float)
             ax.plot(centre + 1.5 * trace.fwhm, color="tab:orange", lw=0.8)

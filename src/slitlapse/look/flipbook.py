@@ -121,8 +121,9 @@ class FlipBook:
         """
         from matplotlib.figure import Figure
 
-        shared = {"limits": self.limits()} if self.same_scale else {}
-        shared = {} if "limits" in self.options else shared
+        shared = {"most_pixels": int(max(self.figsize) * dpi)}  # more cannot be seen on a page
+        if self.same_scale and "limits" not in self.options:
+            shared["limits"] = self.limits()
         # places are fixed, not found for each page: that would take most of the time
         figure, pngs = Figure(figsize=self.figsize), []
         for number in range(len(self)):

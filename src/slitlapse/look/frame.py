@@ -2,6 +2,7 @@
 
 import astropy.units as u
 import numpy as np
+from astropy.nddata import block_reduce
 from astropy.visualization import AsinhStretch, ImageNormalize, LinearStretch, LogStretch
 
 __all__ = ["find_limits", "show_frame"]
@@ -34,7 +35,15 @@ def find_limits(image, *, percentiles=(1, 99.5)):
 
 
 def show_frame(
-    image, ax=None, *, mask=None, limits=None, stretch="linear", colorbar=True, **kwargs
+    image,
+    ax=None,
+    *,
+    mask=None,
+    limits=None,
+    stretch="linear",
+    colorbar=True,
+    most_pixels=None,
+    **kwargs,
 ):
     """
     Draw an image with pixel axes, a colour bar in its unit, and its bad pixels marked.
@@ -53,6 +62,9 @@ def show_frame(
         How grey follows value between the limits.
     colorbar : bool or `~matplotlib.axes.Axes`, optional
         Add a colour bar; into these axes, where they are given.
+    most_pixels : int, optional
+        Along either side: a larger image is drawn as means of blocks, a block with a bad pixel
+        in red. For pages, where it is much faster; by default every pixel is there to zoom in.
     **kwargs
         For `~matplotlib.axes.Axes.imshow`.
 
@@ -67,6 +79,7 @@ def show_frame(
         If the image is not two-dimensional, or ``stretch`` or the mask's shape is wrong.
     """
     data, own_mask, unit = _parts(image)
+    n_y, n_x = data.shape
     mask = own_mask if mask is None else np.asarray(mask, dtype=bool)
     if mask.shape != data.shape:
         raise ValueError(f"The mask has shape {mask.shape}, but the image {data.shape}.")
@@ -82,11 +95,15 @@ def show_frame(
     defaults = {"origin": "lower", "aspect": "auto", "cmap": "gray", "interpolation": "none"}
     if not {"vmin", "vmax", "norm"} & set(kwargs):
         defaults["norm"] = norm
+    if most_pixels is not None:
+        data, mask, defaults["extent"] = _in_blocks(data, mask, most_pixels)
     drawn = ax.imshow(data, **{**defaults, **kwargs})
     if mask.any():
-        overlay = np.zeros((*data.shape, 4))
+        overlay = np.zeros((*mask.shape, 4))
         overlay[mask] = (0.85, 0.1, 0.1, 0.8)
-        ax.imshow(overlay, origin="lower", aspect="auto", interpolation="none", label="mask")
+        ax.imshow(overlay, **{**defaults, "cmap": None, "norm": None, "label": "mask"})
+    if most_pixels is not None:
+        ax.set(xlim=(-0.5, n_x - 0.5), ylim=(-0.5, n_y - 0.5))
     ax.set(xlabel="x (pixel)", ylabel="y (pixel)")
     if colorbar is True:
         ax.figure.colorbar(drawn, ax=ax, label=unit, pad=0.01)
@@ -105,3 +122,16 @@ def _parts(image):
         raise ValueError(f"An image has two dimensions, but this has shape {data.shape}.")
     mask = np.zeros(data.shape, bool) if mask is None else np.broadcast_to(mask, data.shape)
     return data, mask.astype(bool), "" if unit is None else str(unit)
+
+
+def _in_blocks(data, mask, most_pixels):
+    """Means of the finite pixels of blocks, which blocks have a bad one, and where it all lies."""
+    n_y, n_x = data.shape
+    blocks = [-(-size // most_pixels) for size in data.shape]
+    room = [(0, -size % block) for size, block in zip(data.shape, blocks, strict=True)]
+    finite = np.pad(np.isfinite(data), room)
+    total = block_reduce(np.where(finite, np.pad(data, room), 0.0), blocks, np.sum)
+    number = block_reduce(finite, blocks, np.sum)
+    mean = np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
+    extent = (-0.5, n_x + room[1][1] - 0.5, -0.5, n_y + room[0][1] - 0.5)
+    return mean, block_reduce(np.pad(mask, room), blocks, np.any), extent
