@@ -1,9 +1,12 @@
 """Who measures the exposures? This process, several, or another machine: the result is the same."""
 
+import pickle
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -131,28 +134,33 @@ def measure_all(night, table, plans, key, workers=1, progress=False):
 
 def _measured(jobs, plans, workers):
     """Yield name and arrays of each exposure, in the order in which they are finished."""
-    own = not hasattr(workers, "submit")
-    if own and (workers < 2 or len(jobs) < 2):
+    if hasattr(workers, "submit"):
+        chunks = _chunks(jobs, plans, MOST_TOGETHER)
+        yield from _results(workers, _measure_some, chunks)
+    elif workers < 2 or len(jobs) < 2:
         for name, exposure_time in jobs:
             yield name, measure_exposure(plans[name], name, exposure_time)
-        return
-    n_workers = min(workers, len(jobs)) if own else None
-    size = MOST_TOGETHER
-    if own:  # several turns for each, so that none waits long for the last one
-        size = min(max(len(jobs) // (4 * n_workers), 1), size)
-    pool = ProcessPoolExecutor(n_workers) if own else nullcontext(workers)
-    with pool as executor:
-        futures = [executor.submit(_measure_some, *chunk) for chunk in _chunks(jobs, plans, size)]
-        trouble = None
-        try:
-            for future in as_completed(futures):
-                if future.exception() is None:
-                    yield from future.result()
-                elif trouble is None:  # the others go on: what they finish is kept
-                    trouble = future.exception()
-        finally:
-            for future in futures:
-                future.cancel()
+    else:
+        workers = min(workers, len(jobs))
+        # several turns for each, so that none waits long for the last one
+        size = min(max(len(jobs) // (4 * workers), 1), MOST_TOGETHER)
+        with TemporaryDirectory() as folder, ProcessPoolExecutor(workers) as pool:
+            yield from _results(pool, _measure_kept, _kept(_chunks(jobs, plans, size), folder))
+
+
+def _results(executor, measure, chunks):
+    """Submit all, yield what is finished; a failure is raised when the others have ended."""
+    futures = [executor.submit(measure, *chunk) for chunk in chunks]
+    trouble = None
+    try:
+        for future in as_completed(futures):
+            if future.exception() is None:
+                yield from future.result()
+            elif trouble is None:  # the others go on: what they finish is kept
+                trouble = future.exception()
+    finally:
+        for future in futures:
+            future.cancel()
     if isinstance(trouble, BrokenProcessPool):
         raise NightError(
             "a worker process was ended from outside, often because memory was full: run again "
@@ -176,3 +184,26 @@ def _chunks(jobs, plans, size):
 def _measure_some(plan, jobs):
     """Measure some exposures (a plain function, so that other processes can call it)."""
     return [(name, measure_exposure(plan, name, seconds)) for name, seconds in jobs]
+
+
+def _kept(chunks, folder):
+    """Write each plan once, to a file that nobody else can touch, and send its name instead."""
+    paths = {}
+    for plan, jobs in chunks:
+        if id(plan) not in paths:
+            path = Path(folder) / f"plan{len(paths)}"
+            with open(path, "wb") as file:
+                pickle.dump(plan, file, protocol=pickle.HIGHEST_PROTOCOL)
+            paths[id(plan)] = path
+        yield paths[id(plan)], jobs
+
+
+def _measure_kept(path, jobs):
+    """Measure some exposures with a plan that is read once by each process."""
+    return _measure_some(_plan_in(path), jobs)
+
+
+@lru_cache(maxsize=1)
+def _plan_in(path):
+    with open(path, "rb") as file:
+        return pickle.load(file)
