@@ -162,6 +162,21 @@ def test_pictures_draw_the_series():
     assert np.allclose(image.get_array(), 1)
 
 
+def test_a_few_bins_of_many_exposures_are_drawn_as_light_curves():
+    series = make_series(n_time=30)
+    edges = np.linspace(series.wavelength[0], series.wavelength[-1], 4)
+    binned = series.bin(wavelength=edges)
+    ax = binned.plot()
+    drawn = [np.asarray(bars.lines[0].get_ydata(), float) for bars in ax.containers]
+    assert len(drawn) == 3
+    mean = binned.flux.value.mean(axis=1, keepdims=True)
+    below = [points.mean() - 1 for points in drawn]  # each curve lies lower than the one before
+    assert np.all(np.diff(below) < 0)
+    for points, curve, level in zip(drawn, binned.flux.value / mean, below, strict=True):
+        assert np.allclose(points - level, curve)
+    assert "hours" in ax.get_xlabel()
+
+
 def test_the_movie_shows_one_exposure_a_frame(tmp_path):
     series = make_series(n_time=3)
     series.animate().save(tmp_path / "night.gif", writer="pillow")

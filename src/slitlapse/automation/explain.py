@@ -33,6 +33,7 @@ LINES = {  # told apart without colour too
     "variance_skyfit": (0, (8, 2, 1, 2, 1, 2)),
 }
 MARKS = "ox^+sD"
+MOST_CURVES = 24  # that one can tell apart in a picture
 
 
 def _axes(ax):
@@ -146,7 +147,7 @@ def plot_light_curves(curves, ax=None, **kwargs):
     Parameters
     ----------
     curves : SpectralTimeSeries
-        Normalised, as `~slitlapse.automation.light_curves` gives them.
+        As `~slitlapse.automation.light_curves` gives them; electrons are divided by their mean.
     ax : `~matplotlib.axes.Axes`, optional
     **kwargs
         Passed to `~matplotlib.axes.Axes.errorbar`.
@@ -157,14 +158,17 @@ def plot_light_curves(curves, ax=None, **kwargs):
     """
     ax = _axes(ax)
     hours = _hours(curves)
-    flux = _masked_flux(curves)
+    flux, error = _masked_flux(curves), curves.uncertainty.value
+    if curves.flux.unit != u.one:
+        mean = flux.mean(axis=1, keepdims=True)
+        flux, error = flux / mean, error / mean
     scatter = np.ma.std(flux)
     step = 6 * scatter if np.isfinite(scatter) and scatter > 0 else 0.01
     for row, wave in enumerate(curves.wavelength):
         level = -row * step
         style = {"fmt": "o", "ms": 3, "lw": 0.8} | kwargs
-        error = curves.uncertainty[row].value
-        ax.errorbar(hours, flux[row] + level, yerr=np.where(np.isfinite(error), error, 0), **style)
+        bars = np.where(np.isfinite(error[row]), error[row], 0)
+        ax.errorbar(hours, flux[row] + level, yerr=bars, **style)
         ax.axhline(1 + level, color="0.8", lw=0.6, zorder=0)
         if len(curves.wavelength) > 1:
             ax.text(hours[-1], 1 + level, f"  {wave:.0f}", va="center", fontsize="small")

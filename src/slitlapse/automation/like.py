@@ -151,7 +151,7 @@ def _stars(night, measured, filename):
     """Stars where the night has them; bright as measured, or as any simulated star."""
     stars = []
     for name, series in measured.items():
-        table = QTable.read(_trace_file(night, series))
+        table = QTable.read(_trace_file(night, name, measured))
         centre = table["center"].value
         truth = steady_truth(series)
         level = float(np.nanmedian(series.flux.value))
@@ -169,8 +169,8 @@ def _moved(star, middle):
     return replace(star, row=float(middle - star.bend(0.5)))
 
 
-def _trace_file(night, series):
-    return Path(night.output) / f"trace_{Path(series_filename(series.name, ())).stem}.ecsv"
+def _trace_file(night, name, stars):
+    return Path(night.output) / f"trace_{Path(series_filename(name, stars)).stem}.ecsv"
 
 
 def steady_truth(series):

@@ -203,7 +203,11 @@ def _tell_sky(page, placements, series):
 def _tell_series(page, series):
     page.add_section("How many photons come from the stars?")
     for star in series.values():
-        add_drawn(page, lambda f, s=star: s.plot(ax=f.add_subplot()), "The mean spectrum.")
+        add_drawn(
+            page,
+            lambda f, s=star: explain.plot_mean_spectrum(s, ax=f.add_subplot()),
+            "The mean spectrum.",
+        )
         add_drawn(
             page,
             lambda f, s=star: explain.plot_noise(s, ax=f.add_subplot()),

@@ -287,10 +287,13 @@ class SpectralTimeSeries:
         return cls(**series_file.read(path))
 
     def plot(self, ax=None, **kwargs):
-        """Draw the mean spectrum and return the Axes."""
+        """Draw the mean spectrum, of a few bins in many exposures light curves; return the Axes."""
         from slitlapse.automation import explain
 
-        return explain.plot_mean_spectrum(self, ax=ax, **kwargs)
+        n_wave, n_time = self.shape
+        curves = n_wave < n_time and n_wave <= explain.MOST_CURVES
+        draw = explain.plot_light_curves if curves else explain.plot_mean_spectrum
+        return draw(self, ax=ax, **kwargs)
 
     def imshow(self, ax=None, **kwargs):
         """Draw flux over its mean in time, wavelength against time, and return the Axes."""
