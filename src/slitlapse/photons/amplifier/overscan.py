@@ -7,9 +7,11 @@ import numpy as np
 from astropy.modeling import Model
 from astropy.modeling.fitting import LinearLSQFitter
 from scipy.fft import dct
-from scipy.linalg import cho_solve_banded, cholesky_banded, solveh_banded
-from scipy.ndimage import median_filter
+from scipy.interpolate import BSpline
+from scipy.linalg import cho_solve_banded, cholesky_banded
+from scipy.ndimage import maximum_filter1d, median_filter
 from scipy.signal import savgol_filter
+from scipy.sparse import eye_array
 
 __all__ = ["OverscanLevel", "line_means", "model_level", "unevenness"]
 
@@ -204,17 +206,12 @@ def _smooth(means, weights, line_variance, may_jump):
         means = np.where(odd, np.interp(lines, lines[~odd], means[~odd]), means)
         weights = np.where(odd, 0, weights)
     length, jump = _choose_length(means, line_variance, may_jump)
-    penalty = length**4
-    if np.ptp(weights) == 0:
-        smooth = cho_solve_banded((_factor(n, penalty), False), means)
-    else:
-        bands = penalty * _bands(n)
-        bands[2] += weights
-        smooth = solveh_banded(bands, weights * means)
+    centre = np.average(means, weights=weights)  # what is left is small, and so is rounding
+    smooth, leverage = _spline(means - centre, weights, length)
     keep = jump / (1 + jump)
-    variance = line_variance * ((1 - keep) ** 2 * (1 + jump) * _leverage(n, penalty) + keep)
+    variance = line_variance * ((1 - keep) ** 2 * (1 + jump) * leverage + keep)
     words = f"smooth over {length:.3g} lines" + (f", {keep:.2f} of jumps kept" if jump else "")
-    return smooth + keep * (means - smooth), variance, words
+    return centre + smooth + keep * (means - centre - smooth), variance, words
 
 
 def _odd_lines(means, line_variance):
@@ -247,33 +244,69 @@ def _choose_length(means, line_variance, may_jump):
     return lengths[length], jumps[jump]
 
 
+def _spline(values, weights, length):
+    """Smoothing spline of some stiffness, and its variance over that of one line mean."""
+    n = len(values)
+    # Knots as far apart as the curve can bend: with one in every line, stiff curves of thousands
+    # of lines are beyond the computer's precision.
+    spacing = max(1, int(length / 16))
+    basis = _basis(n, spacing)
+    even = np.ptp(weights) == 0
+    factor = _factor(n, spacing, length) if even else _factorise(n, spacing, length, weights)
+    smooth = basis @ cho_solve_banded((factor, False), basis.T @ (weights * values))
+    leverage = _leverage(n, spacing, length)
+    if not weights.all():  # less is known where lines are missing
+        lines = np.arange(n)
+        near = np.flatnonzero(maximum_filter1d(weights == 0, 2 * int(min(length, n)) + 1))
+        some = near[np.unique(np.linspace(0, len(near) - 1, 64).astype(int))]
+        there = np.interp(lines[near], some, _diagonal(basis, factor, some))
+        leverage = leverage.copy()
+        leverage[near] = np.maximum(leverage[near], there)
+    return smooth, leverage
+
+
 @lru_cache(maxsize=32)
-def _bands(n):
-    """Upper bands of the squared second difference operator."""
-    bands = np.zeros((3, n))
-    bands[0, 2:] = 1
-    bands[1, 1:] = -4
-    bands[1, [1, -1]] = -2
-    bands[2] = 6
-    bands[2, [0, -1]] = 1
-    bands[2, [1, -2]] = 5
-    return bands
+def _basis(n, spacing):
+    """Cubic B-splines at n lines; with a knot in every line, the lines themselves."""
+    if spacing == 1:
+        return eye_array(n, format="csr")
+    n_parts = -(-(n - 1) // spacing)
+    knots = spacing * np.arange(-3.0, n_parts + 4) - 0.5 * (n_parts * spacing - (n - 1))
+    return BSpline.design_matrix(np.arange(n, dtype=float), knots, 3)
 
 
 @lru_cache(maxsize=64)
-def _factor(n, penalty):
-    bands = penalty * _bands(n)
-    bands[2] += 1
+def _factor(n, spacing, length):
+    return _factorise(n, spacing, length, np.ones(n))
+
+
+def _factorise(n, spacing, length, weights):
+    """Cholesky factor (upper bands) of the normal matrix: fit of the lines plus penalty."""
+    basis = _basis(n, spacing)
+    normal = basis.T @ basis.multiply(weights[:, None])
+    m = normal.shape[0]
+    bands = np.zeros((4, m))
+    for offset in range(4):
+        bands[3 - offset, offset:] = normal.diagonal(offset)
+    # squared second differences of the coefficients, which are ``spacing`` lines apart
+    penalty = length**4 / spacing**3
+    bands[1, 2:] += penalty
+    bands[2, 1:] -= penalty * np.concatenate([[2], np.full(m - 3, 4), [2]])
+    bands[3] += penalty * np.concatenate([[1, 5], np.full(m - 4, 6), [5, 1]])
     return cholesky_banded(bands)
 
 
+def _diagonal(basis, factor, lines):
+    """Leverage of some lines: of (basis, normal matrix inverted, basis) the diagonal."""
+    rows = basis[lines].toarray()
+    return np.einsum("ij,ji->i", rows, cho_solve_banded((factor, False), rows.T))
+
+
 @lru_cache(maxsize=64)
-def _leverage(n, penalty):
-    """Variance of the smooth curve over that of one line mean: the inverse's diagonal."""
+def _leverage(n, spacing, length):
+    """Variance of the smooth curve over that of one line mean, where no line is missing."""
     where = np.unique(np.round(np.geomspace(1, n / 2 + 1, 24)).astype(int) - 1)
     where = where[where < n]
-    unit = np.zeros((n, len(where)))
-    unit[where, np.arange(len(where))] = 1
-    diagonal = cho_solve_banded((_factor(n, penalty), False), unit)[where, np.arange(len(where))]
+    diagonal = _diagonal(_basis(n, spacing), _factor(n, spacing, length), where)
     lines = np.arange(n)
     return np.interp(np.minimum(lines, n - 1 - lines), where, diagonal)
