@@ -24,6 +24,9 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 html_title = f"slitlapse {release}"
+html_static_path = ["_static"]
+html_css_files = ["slitlapse.css"]
+html_theme_options["header_links_before_dropdown"] = 4  # noqa: F405
 nitpicky = False
 # the documentation builds without a network: names of other projects stay plain text
 intersphinx_mapping = {}
