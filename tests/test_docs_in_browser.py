@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PHONE = 390  # pixels across
 # every page is opened in a frame as wide as a phone, one after the other
-HARNESS = """<body><iframe style="width:{phone}px;height:844px;border:0"></iframe><pre></pre><script>
+HARNESS = """<body><iframe style="width:{phone}px;height:844px;border:0"></iframe>
+<pre></pre><script>
 const pages = {pages}, out = [], frame = document.querySelector("iframe");
 let at = -1;
 const next = () => {{
