@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from slitlapse.photons import Amplifier
+from slitlapse.photons import Amplifier, process_amplifiers
 from slitlapse.photons.simulate import simulate_bias, to_raw
 
 ONE = (Amplifier("[1:60,1:80]", "[61:80,1:80]", gain=2.0, read_noise=4.0, name="one"),)
@@ -31,3 +31,35 @@ def test_a_converter_of_18_bits_fills_32():
 def test_an_image_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="span"):
         to_raw(np.ones((3, 4)), ONE, rng=np.random.default_rng(1))
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_four_amplifiers_that_read_toward_the_middle_give_back_each_pixel(separate):
+    # each corner is read from its own side; on the raw frame all four run the same way
+    outputs = ("[1:60,1:40]", "[120:61,1:40]", "[1:60,80:41]", "[120:61,80:41]")
+    back = ("[60:1,1:40]", "[61:120,1:40]", "[60:1,80:41]", "[61:120,80:41]")
+    rng = np.random.default_rng(5)
+    for sections in (outputs, back):
+        amplifiers = []
+        for i, output in enumerate(sections):
+            x = 0 if separate else 80 * (i % 2)
+            y = 0 if separate else 40 * (i // 2)
+            amplifiers.append(
+                Amplifier(
+                    f"[{x + 1}:{x + 60},{y + 1}:{y + 40}]",
+                    f"[{x + 61}:{x + 80},{y + 1}:{y + 40}]",
+                    gain=1.0 + 0.1 * i,
+                    read_noise=3.0,
+                    name=str(i),
+                    output=output,
+                ).with_noise(read_noise=3.1)
+            )
+        truth = rng.uniform(100, 30000, (80, 120))
+        raw = to_raw(
+            truth, amplifiers, rng=rng, separate=separate, bias_level=(900, 1000, 1100, 950)
+        )
+        found = process_amplifiers(raw, amplifiers)
+        pull = (found.data - truth) / found.uncertainty.array
+        assert abs(pull.mean()) < 4 / np.sqrt(pull.size)
+        # a variance from the count itself makes pulls lean by 1 / (2 sigma) at most
+        assert abs(pull.std() - 1) < 4 / np.sqrt(2 * pull.size) + 0.005

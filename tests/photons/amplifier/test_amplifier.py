@@ -45,11 +45,31 @@ def test_fits_sections_are_one_indexed_and_inclusive():
         ("[1:10]", "looks like"),
         ((slice(5, 5), slice(0, 3)), "empty"),
         ((slice(0, None), slice(0, 3)), "say their end"),
+        ((slice(0, 5), slice(9, 4, -1)), "runs backward"),
+        ((slice(0, 5, 2), slice(0, 3)), "say their end"),
+        ((slice(-2, 5), slice(0, 3)), "empty or negative"),
     ],
 )
 def test_an_unusable_section_is_refused_with_what_was_found(section, words):
     with pytest.raises(ValueError, match=words):
         Amplifier(section, gain=1.0, name="left")
+
+
+@pytest.mark.parametrize(
+    "output", ["[10:1,1:5]", "[20:11,5:1]", (slice(4, None, -1), slice(9, 19))]
+)
+def test_an_output_that_runs_backward_survives_a_copy(output):
+    amplifier = Amplifier("[1:10,1:5]", gain=1.0, output=output)
+    copy = amplifier.with_noise(gain=2.0)
+    assert copy.output == amplifier.output
+    assert copy.gain.value == 2
+
+
+def test_an_output_of_another_size_is_refused():
+    with pytest.raises(
+        ValueError, match=r"'a' reads \(5, 10\) pixels.*but.*has \(5, 9\).*same size"
+    ):
+        Amplifier("[1:10,1:5]", gain=1.0, output="[10:2,1:5]", name="a")
 
 
 @pytest.mark.parametrize("gain", [0, -1.2, np.nan])

@@ -255,17 +255,33 @@ def _length(s):
     return len(range(*s.indices(10**9)))
 
 
+def _is_definite(s):
+    """Whether a slice says where it ends; backward, None is the end at pixel 0."""
+    if not isinstance(s, slice) or s.step not in (None, 1, -1):
+        return False
+    return (s.start if s.step == -1 else s.stop) is not None
+
+
+def _ends(s):
+    """First and one-past-last pixel of a slice that may run backward."""
+    if s.step == -1:
+        return (0 if s.stop is None else s.stop + 1), s.start + 1
+    return s.start, s.stop
+
+
 def _as_slices(section, what, name, may_flip=False):
     """Slices ``(y, x)`` with definite ends, out of a FITS section or slices."""
     who = f"The {what} of amplifier {name!r}"
     if not isinstance(section, str):
-        if len(section) != 2 or not all(
-            isinstance(s, slice) and s.step in (None, 1, -1) and s.stop is not None for s in section
-        ):
+        if len(section) != 2 or not all(_is_definite(s) for s in section):
             raise ValueError(f"{who} is {section!r}; give two slices (y, x) that say their end.")
         out = tuple(s if s.step == -1 else slice(s.start or 0, s.stop) for s in section)
-        if any(s.step != -1 and not 0 <= s.start < s.stop for s in out):
+        if any(not 0 <= _ends(s)[0] < _ends(s)[1] for s in out):
             raise ValueError(f"{who} is {section!r}: its slices are empty or negative.")
+        if any(s.step == -1 for s in out) and not may_flip:
+            raise ValueError(
+                f"{who} is {section!r}, which runs backward: only an output section may."
+            )
         return out
     match = SECTION.fullmatch(section.strip())
     if match is None:
