@@ -115,6 +115,19 @@ def _renamed(table):
     return table
 
 
+def test_the_flip_book_of_a_long_night_shows_some_of_its_frames_and_says_so(toy_night, tmp_path):
+    empty = replace(toy_night.chosen, tables={k: v[:0] for k, v in toy_night.chosen.tables.items()})
+    log = toy_night.log[np.arange(90) % 4]
+    report = night_report(
+        replace(toy_night.night, output=tmp_path), log, empty, toy_night.calibration,
+        [], {}, {}, [],
+    )  # fmt: skip
+    found = Outline(report.path.read_text(encoding="utf-8"))
+    (slider,) = [attrs for tag, attrs in found.tags if tag == "input"]
+    assert slider["max"] == "29"  # every third of 90
+    assert any("30 of the 90 frames" in text for text in found.texts["p"])
+
+
 def test_a_night_without_science_frames_has_a_report_of_its_calibrations(toy_night, tmp_path):
     empty = replace(
         toy_night.chosen,

@@ -96,6 +96,8 @@ def _tell_log(page, night, log):
     step = -(-len(log) // MOST_PAGES)
     book = flip_through(log[::step], folder=night.data, extension=night.instrument.extension)
     page.add_flipbook(book.to_png(), book.titles)
+    if step > 1:
+        page.add_text(f"The flip-book shows {len(book)} of the {len(log)} frames, evenly chosen.")
 
 
 def _tell_calibration(page, calibration):
