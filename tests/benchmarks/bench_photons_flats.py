@@ -5,6 +5,7 @@ Times are the smallest of several repeats, in milliseconds; levels are in adu.
 
 import tempfile
 import time
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -13,8 +14,14 @@ import ccdproc
 import numpy as np
 from astropy.io import fits
 from astropy.modeling.polynomial import Chebyshev1D
-from astropy.nddata import CCDData
+from astropy.nddata import CCDData, StdDevUncertainty
 
+from slitlapse.flats import (
+    find_illuminated,
+    fit_pixel_sensitivity,
+    make_lamp_image,
+    make_sensitivity,
+)
 from slitlapse.photons import Amplifier, combine_frames, process_amplifiers, to_electrons
 from slitlapse.photons.amplifier.overscan import model_level
 
@@ -136,6 +143,30 @@ def white_light(n_frames=120):
         print(f"  {name:9s}", "  ".join(f"{k} {v:.2f} {126 * v:4.0f}" for k, v in share.items()))
 
 
+def sensitivity(rng, slits, **detector):
+    """Time, memory and error over photon noise of the sensitivity from five flats of 8 Mpx."""
+    shape, n_frames = (2048, 4096), 5
+    lamp = make_lamp_image(shape, slope=8, curve=4, slits=slits).astype(np.float32)
+    truth = make_sensitivity(shape, rng=rng, **detector).astype(np.float32)
+    flat = (rng.poisson(lamp * truth * n_frames) / n_frames).astype(np.float32)
+    error = np.sqrt((np.maximum(flat, 0) + 12) / n_frames)
+    ccd = CCDData(flat, unit=u.electron, uncertainty=StdDevUncertainty(error))
+    region = find_illuminated(ccd)
+    start = time.process_time()
+    tracemalloc.start()
+    found = fit_pixel_sensitivity(ccd, region)
+    peak = tracemalloc.get_traced_memory()[1] / 1e6
+    tracemalloc.stop()
+    spent = time.process_time() - start
+    good = ~found.mask
+    limit = (np.sqrt(lamp * truth / n_frames) / np.maximum(lamp, 1))[good]
+    ratio = np.std((found.sensitivity - truth)[good] / limit)
+    kept = good.sum() / region.mask.sum()
+    print(
+        f"  {spent:4.1f} s  {peak:4.0f} MB  error over photon noise {ratio:.3f}  of lit {kept:.4f}"
+    )
+
+
 def combining(rng):
     """Combine ten frames of 4 megapixels from files."""
     with tempfile.TemporaryDirectory() as folder:
@@ -166,3 +197,8 @@ if __name__ == "__main__":
     levels(generator)
     white_light()
     combining(generator)
+    print("sensitivity of 2048 x 4096 pixels from five flats: one slit with dead columns and dust,")
+    print("two slits with pixels of 2 %, fringes of 1 %:")
+    sensitivity(generator, ((0.1, 0.9),), dead_columns=[300, 301], n_dead=50, n_dust=20)
+    sensitivity(generator, ((0.05, 0.4), (0.5, 0.95)), scatter=0.02)
+    sensitivity(generator, ((0.1, 0.9),), scatter=0.005, fringes=0.01)

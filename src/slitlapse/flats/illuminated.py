@@ -48,7 +48,7 @@ class IlluminatedRegion:
     def slit_number(self):
         """0 for the first slit, 1 for the second, ..., -1 in the dark; shape (n_y, n_x)."""
         rows = np.arange(self.n_y)[:, None]
-        number = np.full((self.n_y, self.lower.shape[1]), -1)
+        number = np.full((self.n_y, self.lower.shape[1]), -1, np.int16)
         for i, (low, high) in enumerate(zip(self.lower, self.upper, strict=True)):
             # only pixels that are lit all over
             number[(rows - 0.5 >= low) & (rows + 0.5 <= high)] = i
@@ -106,14 +106,13 @@ def find_illuminated(
     ValueError
         If no light is found.
     """
-    image = np.asarray(flat.data if hasattr(flat, "data") else flat, float)
+    image = np.asarray(flat.data if hasattr(flat, "mask") else flat)
     mask = getattr(flat, "mask", None)
-    if mask is not None and np.ndim(mask):
-        image = np.where(mask, np.nan, image)
+    mask = mask if np.ndim(mask) else np.zeros((1, image.shape[1]), bool)
     n_y, n_x = image.shape
     pieces = np.array_split(np.arange(n_x), min(n_cuts, n_x))
     x = np.array([piece.mean() for piece in pieces])
-    cuts = np.array([_median_cut(image[:, piece]) for piece in pieces])
+    cuts = np.array([_median_cut(np.where(mask[:, p], np.nan, image[:, p])) for p in pieces])
     bright = np.nanpercentile(cuts, 90, axis=1)
     if min_signal is None:
         noise = 1.4826 * np.nanmedian(np.abs(np.diff(cuts, axis=1))) / np.sqrt(2)

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import astropy.units as u
 import numpy as np
-from scipy.interpolate import BSpline
-from scipy.linalg import cho_factor, cho_solve
-from scipy.ndimage import uniform_filter
+
+from .smooth_light import SlitProfile, fit_smooth_light
 
 __all__ = ["PixelSensitivity", "fit_pixel_sensitivity"]
 
@@ -133,31 +132,37 @@ def fit_pixel_sensitivity(
     ValueError
         If it has no uncertainty, another shape than ``illuminated``, or no light.
     """
-    values, error, good = _check(flat)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        counted = np.where(good, (values / error) ** 2, 0)  # electrons in all frames
+    values, error, use = _check(flat)
     lit = np.ones(values.shape, bool) if illuminated is None else _as_mask(illuminated)
     if lit.shape != values.shape:
         raise ValueError(f"The lit region has shape {lit.shape}, but the flat {values.shape}.")
-    use = good & lit & (values > 0)
+    use &= lit
+    seen = use & (values > 0)
     if illuminated is None:
-        use &= counted > 0.5 * min_signal
-    if use.sum() < 100:
+        # electrons in all frames together are the square of the signal-to-noise
+        seen &= values > np.sqrt(0.5 * min_signal) * error
+    if seen.sum() < 100:
         raise ValueError(
-            f"Only {use.sum()} pixels of the flat are lit, good and above zero: is it a flat?"
+            f"Only {seen.sum()} pixels of the flat are lit, good and above zero: is it a flat?"
         )
-    along_slit = _slit_coordinate(illuminated, values.shape) if slit_profile else None
-    lamp = _fit_light(values, error, use, along_slit, spacing, sigma_clip, max_iterations)
+    profile = _slit_profile(illuminated, lit) if slit_profile else None
+    lamp = _fit_box(values, error, seen, profile, spacing, sigma_clip, max_iterations)
+    del seen, profile
+    lamp[~lit] = np.nan
+    return _divide(values, error, lamp, use, min_signal)
+
+
+def _divide(values, error, lamp, use, min_signal):
+    """Flat over light, where there is enough of it and the pixel is not dead."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        photons = (lamp / error) ** 2
-        measured = good & lit & (lamp > 0) & (photons > min_signal)
-        sensitivity = np.where(measured, values / lamp, 1.0)
-        uncertainty = np.where(measured, error / lamp, 0.0)
-    # a pixel that sees nothing cannot be divided by: it is for find_dead_pixels to name
-    dead = sensitivity <= 5 * uncertainty
-    measured &= ~dead
-    sensitivity[dead], uncertainty[dead] = 1.0, 0.0
-    return PixelSensitivity(sensitivity, uncertainty, ~measured, np.where(lit, lamp, np.nan))
+        uncertainty = error / lamp
+        use &= (lamp > 0) & (uncertainty < 1 / np.sqrt(min_signal))
+        sensitivity = values / lamp
+        # a pixel that sees nothing cannot be divided by: it is for find_dead_pixels to name
+        use &= sensitivity > 5 * uncertainty
+    mask = ~use
+    sensitivity[mask], uncertainty[mask] = 1, 0
+    return PixelSensitivity(sensitivity, uncertainty, mask, lamp)
 
 
 def _check(flat):
@@ -168,108 +173,43 @@ def _check(flat):
         )
     if flat.uncertainty is None:
         raise ValueError("The flat has no uncertainty: combine frames that have one.")
-    values = np.asarray(flat.data, float)
-    good = np.isfinite(values) & np.isfinite(flat.uncertainty.array)
+    # single precision is a hundred times finer than the photon noise of any flat
+    values = np.asarray(flat.data, np.float32)
+    error = np.asarray(flat.uncertainty.array, np.float32)
+    good = np.isfinite(values) & np.isfinite(error) & (error > 0)
     if flat.mask is not None:
         good &= ~flat.mask
-    return np.where(good, values, 0.0), np.where(good, flat.uncertainty.array, 1.0), good
+    return values, error, good
 
 
 def _as_mask(illuminated):
     return np.asarray(getattr(illuminated, "mask", illuminated), bool)
 
 
-def _slit_coordinate(illuminated, shape):
-    """Row number as it would be without slope and curve; a slit's own range for each slit."""
-    rows = np.arange(shape[0], dtype=float)[:, None] * np.ones(shape)
+def _slit_profile(illuminated, lit):
+    """Profile along each slit, following its edges; along rows where they are not known."""
     if not hasattr(illuminated, "slit_number"):
-        return rows
-    number = illuminated.slit_number
-    for slit, (low, high) in enumerate(zip(illuminated.lower, illuminated.upper, strict=True)):
-        shift = (low - low.mean() + high - high.mean()) / 2
-        rows = np.where(number == slit, rows - shift + slit * 2 * shape[0], rows)
-    return rows
+        return SlitProfile(np.zeros((1, lit.shape[1])), np.where(lit, 0, -1).astype(np.int8))
+    low, high = illuminated.lower, illuminated.upper
+    middle = (low + high) / 2
+    return SlitProfile(middle - middle.mean(axis=1, keepdims=True), illuminated.slit_number)
 
 
-def _fit_light(values, error, use, along_slit, spacing, sigma_clip, max_iterations):
-    """Model of the light without the pixels, shape (n_y, n_x)."""
+def _fit_box(values, error, use, profile, spacing, sigma_clip, max_iterations):
+    """Light where anything is lit, shape (n_y, n_x), NaN beyond."""
     rows, columns = np.flatnonzero(use.any(axis=1)), np.flatnonzero(use.any(axis=0))
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    part, used = values[box], use[box]
-    across = _splines(part.shape[0], spacing[0])
-    along = _splines(part.shape[1], spacing[1])
-    # a pixel's own count must not decide its weight: low ones would pull the model down
-    per_count = np.median((error[box] ** 2 / np.where(used, part, 1))[used])
-    model = np.maximum(uniform_filter(np.where(used, part, 0), 15), 1e-6 * part[used].max())
-    kept, scatter, profile = used, 0.0, 1.0
-    for _ in range(max_iterations):
-        model = np.maximum(model, 1e-6 * model.max())
-        weight = np.where(kept, 1 / (per_count * model + (scatter * model) ** 2), 0)
-        smooth = _solve(part / profile, weight * profile**2, across, along)
-        if along_slit is not None:
-            profile = _profile(along_slit[box], part, weight, smooth)
-        model = smooth * profile
-        with np.errstate(divide="ignore", invalid="ignore"):
-            relative = np.where(used & (model > 0), part / model - 1, np.nan)
-            noise = np.sqrt(per_count / np.maximum(model, 1e-6 * model.max()))
-        width = 1.4826 * np.nanmedian(np.abs(relative[kept]))
-        scatter = np.sqrt(max(width**2 - np.nanmedian(noise[kept]) ** 2, 0))
-        new = used & (np.abs(relative) < sigma_clip * np.hypot(noise, scatter))
-        if (new == kept).all():
-            break
-        kept = new
-    full = np.full(values.shape, np.nan)
-    full[box] = model
-    return full
-
-
-def _profile(along_slit, values, weight, smooth):
-    """Profile along the slit, at every pixel; its mean is 1."""
-    start = np.floor(along_slit[weight > 0].min()) - 1
-    n = int(np.ceil(along_slit[weight > 0].max()) - start) + 3
-    fine = 8  # bins per pixel, so that a million pixels become a few thousand
-    index = np.clip(np.round((along_slit - start) * fine).astype(int), 0, n * fine - 1).ravel()
-    strength = (weight * smooth**2).ravel()
-    total = np.bincount(index, strength, n * fine)
-    some = np.flatnonzero(total > 0)
-    ratio = np.bincount(index, (weight * smooth * values).ravel(), n * fine)[some] / total[some]
-    where = (
-        np.bincount(index, strength * (along_slit.ravel() - start), n * fine)[some] / total[some]
+    light = np.full(values.shape, np.nan, np.float32)
+    light[box] = fit_smooth_light(
+        values[box],
+        error[box],
+        use[box],
+        profile=None if profile is None else profile.cut(*box),
+        spacing=spacing,
+        sigma_clip=sigma_clip,
+        max_iterations=max_iterations,
     )
-    knots = np.arange(-4.0, n + 5.0)
-    design = BSpline.design_matrix(where, knots, 3)
-    normal = (design.T @ design.multiply(total[some][:, None])).toarray()
-    right = design.T @ (total[some] * ratio)
-    # coefficients that no pixel fixes are pulled to 1, weakly
-    pull = 1e-6 * np.median(normal.diagonal()[normal.diagonal() > 0])
-    normal[np.diag_indices_from(normal)] += pull
-    spline = BSpline(knots, cho_solve(cho_factor(normal), right + pull), 3)
-    found = spline(np.clip(along_slit - start, 0, n))
-    mean = np.sum(found * weight) / np.sum(weight)
-    return np.maximum(found / mean, 1e-3)
-
-
-def _splines(n, spacing):
-    """Cubic B-splines at n pixels, about ``spacing`` pixels between knots: (n, n_splines)."""
-    n_parts = max(round(n / spacing), 1)
-    inner = np.linspace(-0.5, n - 0.5, n_parts + 1)
-    knots = np.concatenate([inner[:1].repeat(3), inner, inner[-1:].repeat(3)])
-    return BSpline.design_matrix(np.arange(n, dtype=float), knots, 3).toarray()
-
-
-def _solve(values, weight, across, along):
-    """Weighted least squares in the tensor product of two sets of splines."""
-    k_y, k_x = across.shape[1], along.shape[1]
-    products_y = (across[:, :, None] * across[:, None, :]).reshape(len(across), -1)
-    products_x = (along[:, :, None] * along[:, None, :]).reshape(len(along), -1)
-    normal = (products_y.T @ weight @ products_x).reshape(k_y, k_y, k_x, k_x)
-    normal = normal.transpose(0, 2, 1, 3).reshape(k_y * k_x, k_y * k_x)
-    right = (across.T @ np.where(weight > 0, weight * values, 0) @ along).ravel()
-    # splines without any pixel under them: a weak pull to zero keeps the matrix regular
-    ridge = 1e-9 * np.trace(normal) / len(normal)
-    normal[np.diag_indices_from(normal)] += ridge
-    coefficients = cho_solve(cho_factor(normal), right).reshape(k_y, k_x)
-    return across @ coefficients @ along.T
+    return light
 
 
 def _nanmedian(values, axis):
