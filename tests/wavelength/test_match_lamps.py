@@ -56,6 +56,16 @@ def test_solved_from(known):
     assert "log odds against chance" in found.verdict
 
 
+def test_the_verdict_says_how_far_from_what():
+    found = match_lamps([("HeAr", arc_of("HeAr"))], wavelength_range=(4600, 7100))
+    used = found.lines[found.lines["used"]]
+    typical = np.median(np.abs(used["residual"].value))
+    assert f"half of the lines lie within {typical:.2g} angstrom" in found.verdict
+    known = np.median(found.wavelength_uncertainty.value)
+    assert f"of the curve, which is known to {known:.2g} angstrom" in found.verdict
+    assert "0.000" not in found.verdict
+
+
 def test_solved_from_a_handful_of_pairs():
     pairs = [(x, TRUTH.pixel_to_wavelength(x)) for x in (200.0, 500.0, 900.0)]
     found = match_lamps([("HeAr", arc_of("HeAr"))], pairs=pairs)

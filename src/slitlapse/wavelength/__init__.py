@@ -180,16 +180,15 @@ def match_lamps(
         for table, seen in zip(tables, match.listed, strict=True)
     ]
     found = identify_lines(named, match.coefficients, n_pixels, fwhm=width, degree=degree)
-    solution = WavelengthSolution(
+    curve = WavelengthSolution(
         found.coefficients,
         (0, n_pixels - 1),
         n_pixels,
         medium,
         covariance=found.covariance,
         lines=found.lines,
-        verdict=_verdict(match, found, width, lists),
     )
-    return solution
+    return replace(curve, verdict=_verdict(match, found, curve, lists))
 
 
 def _names(lists):
@@ -295,7 +294,7 @@ def _look_closer(match, observed, n_pixels, prior, width, medium):
     return replace(best, rival=max(match.rival, min(closer.rival, best.evidence)))
 
 
-def _verdict(match, found, width, lists):
+def _verdict(match, found, curve, lists):
     """Say in words why the relation is believed, or raise."""
     names = _names(lists)
     margin = match.evidence - max(match.rival, 0.0)
@@ -312,8 +311,18 @@ def _verdict(match, found, width, lists):
             f"No wavelength solution from {names}: {why} (log evidence {match.evidence:.1f}). "
             "Check which lamps were on, narrow wavelength_range, or give a guess or pairs."
         )
-    return (
+    used_lines = found.lines[found.lines["used"]]
+    residual = np.abs(used_lines["residual"].to_value(u.AA))
+    per_pixel = np.abs(np.gradient(curve.wavelength.value))
+    slope = np.interp(used_lines["pixel"].value, np.arange(curve.n_pixels), per_pixel)
+    error = curve.wavelength_uncertainty.value
+    text = (
         f"{used} of {len(found.lines)} lines of {names} used; log odds against chance "
-        f"{match.evidence:.0f}, against the next best relation {margin:.0f}; scatter "
-        f"{found.scatter:.3f} pixel."
+        f"{match.evidence:.0f}, against the next best relation {margin:.0f}; half of the lines lie "
+        f"within {np.median(residual):.2g} angstrom ({np.median(residual / slope):.2g} pixel) of "
+        f"the curve, which is known to {np.median(error):.2g} angstrom "
+        f"({np.median(error / per_pixel):.2g} pixel)."
     )
+    if found.scatter > 0.01:
+        text += f" Lines scatter {found.scatter:.2g} pixel more than their own uncertainties explain."
+    return text

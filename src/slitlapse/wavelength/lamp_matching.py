@@ -39,6 +39,14 @@ class ListedLines(NamedTuple):
     ion: np.ndarray  # of the brightest member
 
 
+class NearPairs(NamedTuple):
+    """Which listed lines each line seen may be by its place: arrays of shape (n_seen, n_near)."""
+
+    index: np.ndarray  # into the listed lines
+    bell: np.ndarray  # density of the offset, per pixel; zero where the row is padded
+    variance: np.ndarray
+
+
 @dataclass(frozen=True, eq=False)
 class LampMatch:
     """
@@ -178,30 +186,43 @@ def _settle(arcs, coefficients, n_pixels, ladder, prior, fwhm, blend=False):
     basis = [legendre.legvander(arc.pixel / half - 1, 5) for arc in arcs]
     seen = [_as_seen(arc, coefficients, fwhm * unit, blend) for arc in arcs]
     shares = [_share(arc, listed) for arc, listed in zip(arcs, seen, strict=True)]
+    rows = [np.arange(len(arc.pixel))[:, None] for arc in arcs]
+    faintest = [np.quantile(arc.flux, 0.05) if len(arc.flux) else 1.0 for arc in arcs]
     for step, sigma in enumerate(ladder):
         normal, right, support = np.diag(width**-2.0), centre / width**2, 0.0
         for k, (arc, design, listed) in enumerate(zip(arcs, basis, seen, strict=True)):
             if not len(listed.wavelength):
                 support += np.log(1 - arc.chance).sum()
                 continue
-            variance = sigma**2 + arc.uncertainty[:, None] ** 2
-            variance = variance + (BLEND_SHARE * listed.spread / unit) ** 2
-            offset = listed.wavelength / unit - (design @ theta)[:, None]
-            bell = np.exp(-0.5 * offset**2 / variance) / np.sqrt(2 * np.pi * variance)
-            hit = arc.chance[:, None] * shares[k] * n_pixels * bell
+            near = _within_reach(arc, listed, design @ theta, sigma, unit)
+            hit = arc.chance[:, None] * shares[k][rows[k], near.index] * n_pixels * near.bell
             total = 1 - arc.chance + hit.sum(axis=1)
             support += np.log(total).sum()
             belong = hit / total[:, None]
             if step % 2:
-                seen[k] = _rescaled(arc, listed, belong)
+                seen[k] = _rescaled(arc, listed, near.index, belong, faintest[k])
                 shares[k] = _share(arc, seen[k])
-            belong = belong / variance
+            belong = belong / near.variance
             normal = normal + (design * belong.sum(axis=1)[:, None]).T @ design
-            right = right + design.T @ (belong @ (listed.wavelength / unit))
+            right = right + design.T @ (belong * listed.wavelength[near.index] / unit).sum(axis=1)
         occam = -np.log(width).sum() - 0.5 * np.linalg.slogdet(normal)[1]
         penalty = -0.5 * (((theta - centre) / width) ** 2).sum()
         theta = np.linalg.solve(normal, right)
     return theta * unit, support + occam + penalty, seen
+
+
+def _within_reach(arc, listed, expected, sigma, unit):
+    """Pairs of lines seen and listed that are near enough to matter: (n_seen, n_near) each."""
+    wave, spread = listed.wavelength / unit, BLEND_SHARE * listed.spread / unit
+    reach = 5 * np.sqrt(sigma**2 + arc.uncertainty.max() ** 2 + spread.max() ** 2)
+    first, end = np.searchsorted(wave, expected - reach), np.searchsorted(wave, expected + reach)
+    index = first[:, None] + np.arange(max((end - first).max(), 1))
+    inside = index < end[:, None]
+    index = np.where(inside, index, 0)
+    variance = sigma**2 + arc.uncertainty[:, None] ** 2 + spread[index] ** 2
+    offset = np.where(inside, wave[index] - expected[:, None], 0.0)
+    bell = inside * np.exp(-0.5 * offset**2 / variance) / np.sqrt(2 * np.pi * variance)
+    return NearPairs(index, bell, variance)
 
 
 def _share(arc, listed):
@@ -211,19 +232,21 @@ def _share(arc, listed):
     return suits / np.maximum(suits.sum(axis=1, keepdims=True), 1e-300)
 
 
-def _rescaled(arc, listed, belong):
+def _rescaled(arc, listed, index, belong, faintest):
     """
     Learn how bright each ion is, from its lines that are seen and from those that are not.
 
     A line expected well above the faintest one seen, yet missing, counts as half that bright.
     """
     flux, known = np.log(arc.flux), np.log(listed.strength)
-    mass = belong.sum(axis=0)
+    mass, light = (
+        np.bincount(index.ravel(), part.ravel(), len(known))
+        for part in (belong, belong * flux[:, None])
+    )
     seen = mass > 0.3
-    limit = np.quantile(arc.flux, 0.05)
-    value = np.where(seen, (belong * flux[:, None]).sum(axis=0) / np.maximum(mass, 1e-9), 0.0)
-    value = np.where(seen, value, np.log(0.5 * limit)) - known
-    counts = seen | (listed.flux > 2 * limit)
+    value = np.where(seen, light / np.maximum(mass, 1e-9), 0.0)
+    value = np.where(seen, value, np.log(0.5 * faintest)) - known
+    counts = seen | (listed.flux > 2 * faintest)
     common = (
         np.mean(value[seen]) if seen.sum() > 3 else np.log(listed.flux / listed.strength).mean()
     )
@@ -250,6 +273,8 @@ def _as_seen(arc, coefficients, resolution, blend):
     ends = legendre.legval(np.array([-1.0, 1.0]), coefficients)
     margin = 0.02 * np.ptp(ends)
     inside = (arc.wavelength > ends.min() - margin) & (arc.wavelength < ends.max() + margin)
+    inside = np.flatnonzero(inside)
+    inside = inside[np.argsort(arc.wavelength[inside], kind="stable")]
     wave, strength, ion = arc.wavelength[inside], arc.strength[inside], arc.ion[inside]
     limit = min((6 if blend else 3) * len(arc.pixel) + 20, 700)
     if len(wave) > limit:
@@ -274,8 +299,14 @@ def _as_seen(arc, coefficients, resolution, blend):
 
 def _peaks(wave, strength, sigma):
     """Where the blend that each line is part of peaks (mean shift on the smoothed spectrum)."""
+    first = np.searchsorted(wave, wave - 5 * sigma)
+    end = np.searchsorted(wave, wave + 5 * sigma)
+    index = first[:, None] + np.arange((end - first).max(initial=1))
+    inside = index < end[:, None]
+    index = np.where(inside, index, 0)
+    other, bright = wave[index], np.where(inside, strength[index], 0.0)
     peak = wave.copy()
     for _ in range(8):
-        near = strength * np.exp(-0.5 * ((peak[:, None] - wave) / sigma) ** 2)
-        peak = near @ wave / near.sum(axis=1)
+        near = bright * np.exp(-0.5 * np.minimum(((peak[:, None] - other) / sigma) ** 2, 500))
+        peak = (near * other).sum(axis=1) / near.sum(axis=1)
     return peak

@@ -6,6 +6,7 @@ import astropy.units as u
 import numpy as np
 from astropy.table import QTable, vstack
 from numpy.polynomial import legendre
+from scipy.special import gammaln
 
 __all__ = ["LineIdentification", "identify_lines"]
 
@@ -13,6 +14,11 @@ MAX_DEGREE = 6
 STIFF = (2, 3, 4)  # degrees with which names are tried besides those that the lines choose
 BLEND_SHARE = 1.2  # natural log by which members of a blend may be brighter than listed
 BRIGHTNESS_SCATTER = 1.2  # natural log of flux over expected flux
+TAILS = np.array([3.0, 8.0, 30.0])  # degrees of freedom of Student's t: from heavy to normal
+T_NORM = gammaln((TAILS + 1) / 2) - gammaln(TAILS / 2) - 0.5 * np.log(np.pi * TAILS)
+SCATTERS = np.append(0.003, np.geomspace(0.005, 1, 25))  # pixels
+FIRST_SCATTER = 0.1
+MAX_STEPS = 60
 UNCERTAIN = 3.0  # lines this many times less certain than the middle one are not used
 
 
@@ -102,7 +108,8 @@ def _settle(arcs, coefficients, n_pixels, degree, *, fwhm, tolerance, clip):
         sigma = table["uncertainty"].value[matched]
         unit = np.abs(_slope(coefficients, x)) / (0.5 * (n_pixels - 1))
         degrees = _degrees(len(matched)) if fixed is None else [min(fixed, len(matched) - 1)]
-        fits = {d: _robust_fit(x, wave, sigma, unit, d, clip, scatter) for d in degrees}
+        offset = wave - legendre.legval(x, coefficients)
+        fits = {d: _robust_fit(x, wave, sigma, unit, offset, d, clip) for d in degrees}
         criterion = _criterion(fits, x, wave, sigma, unit)
         degree = min(criterion, key=criterion.get)
         coefficients, covariance, scatter, good = fits[degree]
@@ -206,56 +213,61 @@ def _name(arc, coefficients, n_pixels, fwhm, tolerance):
     )
 
 
-def _robust_fit(x, wave, sigma, unit, degree, clip, scatter):
-    """Weighted Legendre fit; outliers dropped one by one, scatter adjusted to the residuals."""
+def _robust_fit(x, wave, sigma, unit, residual, degree, clip):
+    """
+    Most likely polynomial where errors have the tails of Student's t; lines far off are dropped.
+
+    The extra scatter is fitted along. With normal errors it would have to explain the few lines
+    that are named wrongly or blended with strangers, and the precise ones would lose their weight.
+    ``residual`` is that of the relation so far: it says whom to trust to begin with.
+    """
     design = legendre.legvander(x, degree)
-    good = np.ones(len(x), bool)
-    for _ in range(len(x)):
+    n, free, scatter = len(x), max(len(x) - degree - 1, 1), FIRST_SCATTER
+    tails = TAILS[0]
+    good, curve = np.ones(n, bool), wave - residual
+    for _ in range(MAX_STEPS):
         total = np.hypot(sigma, scatter * unit)
-        part = design[good] / total[good, None]
-        coefficients = np.linalg.lstsq(part, wave[good] / total[good], rcond=None)[0]
-        covariance = np.linalg.pinv(part.T @ part, hermitian=True)
-        residual = wave - design @ coefficients
-        free = max(good.sum() - degree - 1, 1)
-        leverage = np.einsum("ij,jk,ik->i", design, covariance, design)
-        own = np.sqrt(np.maximum(total**2 - np.where(good, leverage, -leverage), 1e-4 * total**2))
-        change = _more_scatter(residual[good], sigma[good], unit[good], free, scatter)
-        pull = np.abs(residual) / own
-        worst = np.where(good, pull, 0).argmax()
-        if pull[worst] > clip and good.sum() > degree + 2 and free > 1:
-            good[worst] = False
-        elif abs(change - scatter) < 0.02 * scatter + 1e-4:
-            back = ~good & (pull < 0.7 * clip)
-            if not back.any():
-                break
-            good |= back
-        scatter = change
-    pull = (residual / total)[good]
-    if free > 8:  # the spread of blends is a guess: what the residuals say counts
-        covariance = covariance * np.clip((pull**2).sum() / free, 0.5, 10)
+        weight = good * (tails + 1) / (tails + (residual / total) ** 2) / total**2
+        part = design * weight[:, None]
+        inverse = np.linalg.pinv(part.T @ design, hermitian=True)
+        coefficients = inverse @ (part.T @ wave)
+        before, curve = curve, design @ coefficients
+        residual = wave - curve
+        leverage = np.einsum("ij,jk,ik->i", part, inverse, design).clip(0, 0.99)
+        pull = np.abs(residual) / (total * np.sqrt(1 - leverage))
+        keep = pull < clip
+        if keep.sum() < degree + 2:
+            keep = pull <= np.sort(pull)[min(degree + 1, n - 1)]
+        change, tails = _likely_errors(residual, sigma, unit, n / free)
+        still = np.abs((curve - before) / unit).max() < 1e-3
+        if still and (keep == good).all() and abs(change - scatter) < 0.05 * scatter + 1e-3:
+            break
+        good, scatter = keep, 0.5 * (scatter + change)
+    known = (good * (tails + 1) / (tails + 3) / total**2)[:, None]  # Fisher's information of t
+    covariance = np.linalg.pinv((design * known).T @ design, hermitian=True) * n / free
     return coefficients, covariance, scatter, good
 
 
-def _more_scatter(residual, sigma, unit, free, scatter):
-    """Extra scatter (pixels) with which chi-squared is as expected (moving there gradually)."""
-    tries = np.append(0.0, np.geomspace(1e-3, 3, 60))
-    square = (residual / unit) ** 2
-    chi2 = (square / ((sigma / unit) ** 2 + tries[:, None] ** 2 + 1e-8)).sum(axis=1)
-    enough = np.flatnonzero(chi2 <= free)
-    return 0.5 * scatter + 0.5 * (tries[enough[0]] if len(enough) else tries[-1])
+def _likely_errors(residual, sigma, unit, correction):
+    """Extra scatter (pixels) and tails under which residuals are likeliest."""
+    square = correction * (residual / unit) ** 2
+    variance = (sigma / unit) ** 2 + SCATTERS[:, None] ** 2
+    log_density = [
+        norm - 0.5 * (np.log(variance) + (tails + 1) * np.log1p(square / variance / tails))
+        for norm, tails in zip(T_NORM, TAILS, strict=True)
+    ]
+    tail, scatter = divmod(int(np.sum(log_density, axis=2).argmax()), len(SCATTERS))
+    return SCATTERS[scatter], TAILS[tail]
 
 
 def _criterion(fits, x, wave, sigma, unit):
-    """Bayesian information criterion of every degree, all judged on the same lines and weights."""
-    stiffest = fits[min(fits)]
-    scatter = min(fit[2] for fit in fits.values())
-    total = np.hypot(sigma, max(scatter, 0.02) * unit)
-    common = np.sum([fit[3] for fit in fits.values()], axis=0) > len(fits) / 2
+    """Bayesian information criterion of every degree, all judged on the same lines."""
     result = {}
-    for degree, (coefficients, *_) in fits.items():
-        pull = np.minimum(np.abs(wave - legendre.legval(x, coefficients)) / total, 8)[common]
-        n = max(len(pull), len(stiffest[0]))
-        result[degree] = n * np.log(np.mean(pull**2) + 1e-6) + (degree + 1) * np.log(n)
+    for degree, (coefficients, _, scatter, _) in fits.items():
+        total = np.hypot(sigma / unit, scatter)
+        pull = (wave - legendre.legval(x, coefficients)) / unit / total
+        log_density = -np.log(total) - 0.5 * (TAILS[0] + 1) * np.log1p(pull**2 / TAILS[0])
+        result[degree] = -2 * log_density.sum() + (degree + 1) * np.log(len(x))
     return result
 
 
