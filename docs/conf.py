@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tomllib
 from pathlib import Path
 
 from sphinx_astropy.conf.v2 import *  # noqa: F403
@@ -65,3 +66,32 @@ def write_commands(path):
 os.environ["COLUMNS"] = "88"  # argparse folds its lines at the width of the terminal
 os.environ["NO_COLOR"] = "1"
 write_commands(HERE / "api" / "commands.rst")
+
+
+# every class has a picture on its page, and the code that makes it: see figures/figures.toml
+FIGURES = {
+    f"slitlapse.{name}": script
+    for script, names in tomllib.loads((HERE / "figures" / "figures.toml").read_text()).items()
+    for name in names
+}
+plot_include_source = True
+plot_html_show_source_link = False
+plot_html_show_formats = False
+plot_formats = [("png", 110)]
+plot_rcparams = {"savefig.bbox": "tight"}
+plot_apply_rcparams = True
+
+
+def add_picture(app, what, name, obj, options, lines):
+    """Put the picture of a class below what its docstring says, once a page."""
+    _, room, *_, last = name.split(".")
+    script = FIGURES.get(f"slitlapse.{room}.{last}")
+    drawn = app.env.temp_data.setdefault("pictures", set())
+    if what == "class" and script is not None and name not in drawn:
+        drawn.add(name)
+        lines += ["", ".. rubric:: In a picture", "", f".. plot:: figures/{script}.py", ""]
+
+
+def setup(app):
+    """Draw after numpydoc has rewritten the docstring, so that it leaves the picture alone."""
+    app.connect("autodoc-process-docstring", add_picture, priority=900)

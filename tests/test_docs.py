@@ -1,7 +1,11 @@
 """What the documentation shows is true: its files are read, its commands and examples are run."""
 
+import importlib
+import inspect
 import re
 import shlex
+import tempfile
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -106,3 +110,36 @@ def test_the_citation_is_of_this_version():
 
     assert f"version: {slitlapse.__version__}\n" in (ROOT / "CITATION.cff").read_text()
     assert f"\n{slitlapse.__version__}\n---" in (DOCS / "changes.rst").read_text()
+
+
+FIGURES = tomllib.loads((DOCS / "figures" / "figures.toml").read_text())
+SCRIPTS = sorted((DOCS / "figures").glob("*.py"))
+
+
+def test_every_class_has_a_picture_on_its_page():
+    shown = {name for names in FIGURES.values() for name in names}
+    for room in sorted(path.stem for path in DOCS.glob("rooms/*.rst")):
+        module = importlib.import_module(f"slitlapse.{room}")
+        public = {f"{room}.{name}": getattr(module, name) for name in module.__all__}
+        classes = {
+            name
+            for name, value in public.items()
+            if inspect.isclass(value) and not issubclass(value, (Exception, Warning))
+        }
+        assert classes == {name for name in shown if name.startswith(f"{room}.")}
+
+
+def test_every_picture_has_its_script():
+    assert sorted(FIGURES) == [path.stem for path in SCRIPTS]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_the_script_of_a_picture_draws(path, tmp_path, monkeypatch):
+    import matplotlib.pyplot as plt
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    exec(compile(path.read_text(), str(path), "exec"), {"__name__": "__main__"})
+    (number,) = plt.get_fignums()
+    axes = plt.figure(number).axes
+    assert axes and all(ax.has_data() or ax.patches for ax in axes)
