@@ -3,25 +3,35 @@
 import astropy.units as u
 import numpy as np
 from astropy.nddata import CCDData
-from astropy.nddata.bitmask import extend_bit_flag_map
+from astropy.nddata.bitmask import BitFlagNameMap
 from scipy.ndimage import median_filter
 
 __all__ = ["MaskBits", "find_dead_pixels", "find_hot_pixels", "flag_raw", "flag_where", "repair"]
 
-MaskBits = extend_bit_flag_map(
-    "MaskBits",
-    bad_section=1 << 0,  # a region the observer named
-    not_finite=1 << 1,  # NaN or infinite in the raw frame
-    saturated=1 << 2,  # raw adu at or above the saturation level
-    bleeding=1 << 3,  # next to a saturated stretch of a column
-    hot=1 << 4,  # too much signal in the dark
-    dead=1 << 5,  # too little response to light
-    nonlinear=1 << 6,  # raw adu above the linear range
-    no_sensitivity=1 << 7,  # the flat could not measure it: sensitivity 1, not a reason to mask
-    cosmic_ray=1 << 8,
-    outlier=1 << 9,
-    bad_calibration=1 << 10,  # bad in a master bias, dark or flat
-)
+
+class MaskBits(BitFlagNameMap):
+    """
+    Why a pixel is bad: the bits of ``frame.flags``, which add up.
+
+    Examples
+    --------
+    >>> from slitlapse.photons import MaskBits
+    >>> flags = MaskBits.saturated | MaskBits.cosmic_ray
+    >>> bool(flags & MaskBits.saturated), bool(flags & MaskBits.hot)
+    (True, False)
+    """
+
+    bad_section = 1 << 0, "a region the observer named"
+    not_finite = 1 << 1, "NaN or infinite in the raw frame"
+    saturated = 1 << 2, "raw adu at or above the saturation level"
+    bleeding = 1 << 3, "next to a saturated stretch of a column"
+    hot = 1 << 4, "too much signal in the dark"
+    dead = 1 << 5, "too little response to light"
+    nonlinear = 1 << 6, "raw adu above the linear range"
+    no_sensitivity = 1 << 7, "the flat could not measure it: sensitivity 1, no reason to mask"
+    cosmic_ray = 1 << 8, "hit by a particle"
+    outlier = 1 << 9, "unlike itself in other frames"
+    bad_calibration = 1 << 10, "bad in a master bias, dark or flat"
 
 
 def flag_raw(ccd, *, saturation=None, linear=None, bad_sections=(), bleed_length=5, bleed_axis=0):
