@@ -10,6 +10,7 @@ from sphinx_astropy.conf.v2 import *  # noqa: F403
 import slitlapse
 
 HERE = Path(__file__).parent
+os.environ["MATPLOTLIBRC"] = str(HERE / "matplotlibrc")  # for the kernels of the tutorials, too
 
 project = "slitlapse"
 author = "The slitlapse developers"
@@ -78,7 +79,7 @@ plot_include_source = True
 plot_html_show_source_link = False
 plot_html_show_formats = False
 plot_formats = [("png", 110)]
-plot_rcparams = {"savefig.bbox": "tight"}
+plot_rcparams = {"savefig.bbox": "tight", "font.size": 12, "legend.fontsize": "small"}
 plot_apply_rcparams = True
 
 

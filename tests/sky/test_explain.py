@@ -57,6 +57,11 @@ def test_a_plain_array_can_be_the_sky(data):
     np.testing.assert_allclose(axes[2].images[0].get_array(), data)
 
 
+def test_a_star_that_does_not_wander_is_marked_by_a_number(data):
+    axes = plot_sky_subtraction(data, np.zeros(SHAPE), traces=[12.0])
+    np.testing.assert_array_equal(axes[2].lines[0].get_ydata(), np.full(SHAPE[1], 12.0))
+
+
 def test_the_map_of_effective_pixels_shows_the_displacement(scene):
     ax = plot_effective_pixel(scene.effective_pixel, cmap="viridis")
     shown = ax.images[0].get_array()

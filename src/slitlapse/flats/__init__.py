@@ -19,7 +19,7 @@ Backward
 
 How do we know?
 ---------------
-`plot_flat_steps` shows flat, smooth part and sensitivity side by side. In tests the sensitivity
+`plot_flat_steps` shows flat, smooth part and sensitivity. In tests the sensitivity
 that went into simulated flats comes back at their photon noise.
 """
 

@@ -7,7 +7,7 @@ __all__ = ["plot_flat_steps"]
 
 def plot_flat_steps(flat, sensitivity, axes=None):
     """
-    Draw the combined flat, its smooth part, and the sensitivity, side by side.
+    Draw the combined flat, its smooth part, and the sensitivity, one below the other.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def plot_flat_steps(flat, sensitivity, axes=None):
     import matplotlib.pyplot as plt
 
     if axes is None:
-        axes = plt.subplots(1, 3, figsize=(15, 4), layout="constrained")[1]
+        axes = plt.subplots(3, 1, figsize=(8, 8), sharex=True, layout="constrained")[1]
     top = np.nanpercentile(sensitivity.lamp, 99.5)
     for ax, image, title in zip(
         axes, (flat.data, sensitivity.lamp), ("flat", "smooth light"), strict=False
@@ -32,4 +32,6 @@ def plot_flat_steps(flat, sensitivity, axes=None):
         ax.set(title=title, xlabel="x (pixel)", ylabel="y (pixel)")
     sensitivity.plot(ax=axes[2])
     axes[2].set(title="sensitivity = flat / smooth light")
+    for ax in axes:
+        ax.label_outer()
     return np.asarray(axes)

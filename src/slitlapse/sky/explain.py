@@ -14,7 +14,7 @@ __all__ = [
 
 def plot_sky_subtraction(image, sky, sky_pixels=None, *, traces=(), axes=None):
     """
-    Draw science, sky model and difference side by side, with the windows outlined.
+    Draw science, sky model and difference, one below the other, with the windows outlined.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def plot_sky_subtraction(image, sky, sky_pixels=None, *, traces=(), axes=None):
         Sky model.
     sky_pixels : array of bool, shape (n_y, n_x), optional
         Where the sky was measured.
-    traces : list of Trace or array, shape (n_x,)
+    traces : list of Trace, float or array, shape (n_x,)
         Stars to mark.
     axes : sequence of 3 `~matplotlib.axes.Axes`, optional
         Where to draw; a new figure by default.
@@ -37,7 +37,7 @@ def plot_sky_subtraction(image, sky, sky_pixels=None, *, traces=(), axes=None):
     import matplotlib.pyplot as plt
 
     if axes is None:
-        _, axes = plt.subplots(1, 3, figsize=(13, 4), sharex=True, sharey=True, layout="compressed")
+        _, axes = plt.subplots(3, 1, figsize=(8, 7), sharex=True, sharey=True, layout="constrained")
     data = np.asarray(image if isinstance(image, np.ndarray) else image.data, dtype=float)
     model = sky.bkg_image().flux.value if hasattr(sky, "bkg_image") else np.asarray(sky)
     difference = data - model
@@ -54,8 +54,9 @@ def plot_sky_subtraction(image, sky, sky_pixels=None, *, traces=(), axes=None):
             inside = np.asarray(sky_pixels, dtype=float)
             ax.contour(inside, levels=[0.5], colors="tab:blue", linewidths=0.8)
         for trace in traces:
-            position = trace if isinstance(trace, np.ndarray) else trace.trace
-            ax.plot(position, color="tab:orange", lw=0.8)
+            position = trace if isinstance(trace, np.ndarray | float) else trace.trace
+            ax.plot(np.ma.zeros(data.shape[1]) + position, color="tab:orange", lw=0.8)
+        ax.label_outer()
     return np.asarray(axes)
 
 
