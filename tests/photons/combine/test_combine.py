@@ -107,16 +107,32 @@ def test_darks_of_another_time_or_temperature_or_without_the_card_are_refused():
         combine_frames(stack, alike=alike)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 5, 8, 21, 60])
-def test_the_fast_median_is_the_median(n):
-    values = np.random.default_rng(n).normal(size=(n, 500)).astype(np.float32)
-    stack = [CCDData(v.reshape(20, 25), unit=u.adu) for v in values]
-    master = combine_frames(stack, method="median", sigma=None)
-    assert np.allclose(master.data.ravel(), np.median(values, axis=0), atol=1e-6)
-
-
 def test_reading_in_stripes_changes_nothing():
     _, stack = frames(5, np.random.default_rng(1))
     whole, stripes = combine_frames(stack), combine_frames(stack, memory_limit=20000)
     assert np.array_equal(whole.data, stripes.data)
     assert np.array_equal(whole.uncertainty.array, stripes.uncertainty.array)
+
+
+def test_a_function_that_makes_a_frame_is_called_once_if_memory_allows():
+    calls = []
+    _, stack = frames(4, np.random.default_rng(1))
+
+    def make(number):
+        calls.append(number)
+        return stack[number]
+
+    loaders = [lambda number=number: make(number) for number in range(4)]
+    master = combine_frames(loaders, scale=np.nanmedian)
+    assert calls == [0, 1, 2, 3]
+    again = combine_frames(stack, scale=np.nanmedian)
+    assert np.array_equal(master.data, again.data)
+
+
+def test_a_gain_on_record_in_only_one_frame_is_refused():
+    _, stack = frames(3, np.random.default_rng(1))
+    for number, words in ((0, "gain of no record, the first with 1.2"), (1, "gain of 1.2.*no rec")):
+        stack[number].meta["AMPGAI1"] = 1.2
+        with pytest.raises(ValueError, match=words):
+            combine_frames(stack)
+        del stack[number].meta["AMPGAI1"]
