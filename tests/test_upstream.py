@@ -69,6 +69,34 @@ def test_a_missing_name_or_method_leaves_ours(upstream):
     assert _upstream.prefer("later", ToolWarning) == (ToolWarning,)
 
 
+def test_objects_in_several_modules_are_taken_together_or_not_at_all(upstream, monkeypatch):
+    upstream.Tool = named("Tool", Tool)
+    assert _upstream.prefer(("later", "later_too"), Tool, ToolWarning) == (Tool, ToolWarning)
+    also = types.ModuleType("later_too")
+    monkeypatch.setitem(sys.modules, "later_too", also)
+    assert _upstream.prefer(("later", "later_too"), Tool, ToolWarning) == (Tool, ToolWarning)
+    also.ToolWarning = named("ToolWarning", UserWarning)
+    taken = _upstream.prefer(("later", "later_too"), Tool, ToolWarning)
+    assert taken == (upstream.Tool, also.ToolWarning)
+
+
+def test_a_package_without_the_module_is_not_imported_to_find_out(tmp_path, monkeypatch):
+    package = tmp_path / "slow_upstream"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('imported')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert _upstream.prefer("slow_upstream.later", Tool) == (Tool,)
+    (package / "later.py").write_text("class Tool: pass\n")
+    with pytest.raises(RuntimeError, match="imported"):
+        _upstream.prefer("slow_upstream.later", Tool)
+
+
+def test_a_module_has_no_modules_inside(tmp_path, monkeypatch):
+    (tmp_path / "flat_upstream.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert _upstream.prefer("flat_upstream.later", Tool) == (Tool,)
+
+
 def test_a_module_of_upstream_that_is_broken_is_not_hidden(tmp_path, monkeypatch):
     (tmp_path / "broken_upstream.py").write_text("import not_installed_anywhere\n")
     monkeypatch.syspath_prepend(tmp_path)

@@ -26,6 +26,7 @@ bias, pulls and the Cramer-Rao bound from 100 to a million electrons per column,
 seeing, bad pixels and cosmic rays; and compares with a published reduction of real frames.
 """
 
+from slitlapse._upstream import prefer
 from slitlapse.extraction.boxcar import BoxcarExtract, BoxcarSums, aperture_weights, boxcar_sums
 from slitlapse.extraction.cutout import RowWindow
 from slitlapse.extraction.diagnostics import measure_diagnostics
@@ -41,6 +42,40 @@ from slitlapse.extraction.profiles import (
 )
 from slitlapse.extraction.single_frame_outliers import find_single_frame_outliers
 from slitlapse.extraction.temporal_outliers import TemporalOutliers
+
+# upstream's extraction takes upstream's noise, profiles and windows
+(
+    NoiseBudget,
+    OptimalSums,
+    PixelNoise,
+    ProfileExtract,
+    RowWindow,
+    EmpiricalProfile,
+    gaussian_profile,
+    model_profile,
+    moffat_profile,
+    optimal_sums,
+    scintillation_fraction,
+) = prefer(
+    (
+        "specreduce.profile_extract",
+        "specreduce.noise_budget",
+        "specreduce.pixel_noise",
+        "specreduce.row_window",
+        "specreduce.spatial_profiles",
+    ),
+    NoiseBudget,
+    OptimalSums,
+    PixelNoise,
+    ProfileExtract,
+    RowWindow,
+    EmpiricalProfile,
+    gaussian_profile,
+    model_profile,
+    moffat_profile,
+    optimal_sums,
+    scintillation_fraction,
+)
 
 __all__ = [
     "BoxcarExtract",

@@ -32,6 +32,8 @@ claim; `ReadNoise.plot` shows bias pixels under the Gaussian of the measured rea
 
 import astropy.units as u
 
+from slitlapse._upstream import prefer
+
 from .amplifier import Amplifier, LitOverscanError, OverscanLevel
 from .bad_pixels import (
     MaskBits,
@@ -49,6 +51,15 @@ from .orientation import to_raw_pixel, turn, turn_back
 from .process import overscan_statistics, process_amplifiers
 from .read_noise import ReadNoise, ReadNoiseWarning, measure_read_noise
 from .simulate import simulate_bias, simulate_dark, simulate_flat, to_raw
+
+Amplifier, LitOverscanError, OverscanLevel, overscan_statistics, process_amplifiers = prefer(
+    ("ccdproc.amplifier", "ccdproc.process_amplifiers"),
+    Amplifier,
+    LitOverscanError,
+    OverscanLevel,
+    overscan_statistics,
+    process_amplifiers,
+)
 
 __all__ = [
     "Amplifier",

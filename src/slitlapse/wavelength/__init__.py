@@ -39,6 +39,8 @@ from dataclasses import replace
 import astropy.units as u
 import numpy as np
 
+from slitlapse._upstream import prefer
+
 from .arc_lines import find_lines
 from .common_grid import ResampledSpectra, resample_flux
 from .dispersion_search import DispersionSearch, search_dispersion
@@ -60,6 +62,25 @@ from .telluric_bands import telluric_mask
 from .wavelength_export import to_fits_wcs, to_gwcs, to_header, to_specreduce
 from .wavelength_solution import WavelengthSolution
 from .zero_point import ZeroPoint, measure_zero_point
+
+(
+    LineList,
+    convert_medium,
+    lamp_line_list,
+    merge_blends,
+    read_line_list,
+    sky_line_list,
+    split_lamp_names,
+) = prefer(
+    "specreduce.lamp_lines",
+    LineList,
+    convert_medium,
+    lamp_line_list,
+    merge_blends,
+    read_line_list,
+    sky_line_list,
+    split_lamp_names,
+)
 
 __all__ = [
     "KNOWN_LAMPS",
