@@ -4,7 +4,9 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.nddata import CCDData
+from scipy.ndimage import median_filter
 
+from slitlapse.photons import Amplifier, DarkCurrent, to_electrons
 from slitlapse.photons.bad_pixels import (
     MaskBits,
     find_dead_pixels,
@@ -68,6 +70,71 @@ def test_hot_and_dead_pixels_are_found_and_no_others():
     assert dead.sum() == 80
 
 
+def test_hot_pixels_stand_out_in_a_bias_too_and_in_one_with_a_gradient():
+    rng = np.random.default_rng(2)
+    bias = 1000 + np.linspace(0, 60, 150) + rng.normal(0, 2, (100, 150))
+    bias[20, 30] += 45
+    bias[60, 70] = np.nan
+    frame = CCDData(bias, unit=u.electron)
+    assert not find_hot_pixels(frame).any()  # the gradient hides it
+    assert np.argwhere(find_hot_pixels(frame, box=9)).tolist() == [[20, 30]]
+
+
+@pytest.mark.parametrize("options", [{}, {"box": 8}, {"threshold": 0.8}, {"minimum": 30.0}])
+@pytest.mark.parametrize("noise", [0.02, 0.4])
+def test_dead_pixels_are_those_below_half_the_median_of_their_row(noise, options):
+    rng = np.random.default_rng(3)
+    lamp = 1e4 * np.hypot.outer(np.linspace(0.1, 1, 60), np.linspace(0, 0.5, 90))
+    flat = lamp * rng.normal(1, noise, (60, 90))
+    flat[rng.uniform(size=flat.shape) < 0.01] *= 0.2
+    flat[:8], flat[:, 33], flat[9, 10] = rng.normal(0, 20, (8, 90)), 3.0, np.nan
+    values = np.nan_to_num(flat)
+    box, threshold = options.get("box", 15), options.get("threshold", 0.5)
+    around = np.maximum(median_filter(values, (1, box)), median_filter(values, (3, 2 * box + 1)))
+    minimum = options.get("minimum", 0.1 * np.percentile(values, 95))
+    expected = (around > minimum) & (values < threshold * around)
+    found = find_dead_pixels(CCDData(flat, unit=u.electron), **options)
+    assert expected.sum() > 50
+    assert np.array_equal(found, expected)
+
+
+def test_every_reason_keeps_its_bit_through_the_chain():
+    shape = (60, 40)
+    raw = np.full((60, 50), 1000.0)
+    raw[20:30, 7], raw[30, 15], raw[31, 15], raw[40, 20] = 65535, 61000, 65535, np.nan
+    unit = u.electron / u.s
+    hot = np.zeros(shape, bool)
+    hot[5, 5] = True
+    dark = DarkCurrent(np.zeros(shape) * unit, np.zeros(shape) * unit, hot=hot)
+    frame = to_electrons(
+        CCDData(raw, unit=u.adu),
+        [Amplifier("[1:40,1:60]", "[41:50,1:60]", gain=2.0, read_noise=4.0)],
+        saturation=65535,
+        linear=60000,
+        bad_sections=["[1:2,1:60]"],
+        dark=dark,
+        exposure_time=1 * u.s,
+    )
+    dead = np.zeros(shape, bool)
+    dead[31, 15] = dead[50, 10] = True
+    frame = flag_where(frame, dead, "dead")
+    places = {
+        "bad_section": 120,
+        "not_finite": 1,
+        "saturated": 11,
+        "bleeding": 14 * 3,
+        "hot": 1,
+        "dead": 2,
+        "nonlinear": 12,
+    }
+    for reason, number in places.items():
+        assert np.count_nonzero(frame.flags & MaskBits[reason]) == number, reason
+    assert frame.flags[31, 15] == MaskBits.saturated | MaskBits.nonlinear | MaskBits.dead
+    assert np.array_equal(frame.mask, frame.flags != 0)
+    bits = [int(MaskBits[reason]) for reason in places]
+    assert len(set(bits)) == len(bits) and all(bit.bit_count() == 1 for bit in bits)
+
+
 def test_repair_is_for_pictures_and_says_so():
     data = np.full((10, 10), 7.0)
     data[4, 4] = np.nan
@@ -78,6 +145,16 @@ def test_repair_is_for_pictures_and_says_so():
     assert repaired.mask[4, 4]
     assert repaired.meta["REPAIRED"]
     assert np.isnan(frame.data[4, 4])
+
+
+def test_repair_looks_farther_where_all_neighbours_are_bad():
+    data = np.tile(np.arange(30.0), (20, 1))
+    mask = np.zeros(data.shape, bool)
+    mask[5:16, 10:21] = True
+    data[mask] = 1e6
+    repaired = repair(CCDData(data, unit=u.electron, mask=mask)).data
+    assert np.all(np.abs(repaired - np.arange(30))[mask] <= 10)
+    assert np.array_equal(repaired[~mask], data[~mask])
 
 
 def test_a_reason_can_be_added_and_no_sensitivity_masks_nothing():

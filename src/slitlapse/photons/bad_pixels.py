@@ -4,7 +4,7 @@ import astropy.units as u
 import numpy as np
 from astropy.nddata import CCDData
 from astropy.nddata.bitmask import BitFlagNameMap
-from scipy.ndimage import median_filter
+from scipy.ndimage import maximum_filter, median_filter
 
 __all__ = ["MaskBits", "find_dead_pixels", "find_hot_pixels", "flag_raw", "flag_where", "repair"]
 
@@ -154,11 +154,17 @@ def find_dead_pixels(flat, *, threshold=0.5, box=15, minimum=None):
     bool `~numpy.ndarray`, shape (n_y, n_x)
     """
     values = np.nan_to_num(np.asarray(flat.data, float))
-    around = median_filter(values, (1, box))
-    # a whole dead column is judged against its neighbours, not against itself
-    around = np.maximum(around, median_filter(values, (3, 2 * box + 1)))
     minimum = 0.1 * np.percentile(values, 95) if minimum is None else minimum
-    return (around > minimum) & (values < threshold * around)
+    wide = (3, 2 * box + 1)
+    # A median is no larger than the largest: only where that one could condemn a pixel, and
+    # these are few, are medians worth their time.
+    largest = maximum_filter(values, wide)
+    y, x = np.nonzero((largest > minimum) & (values < threshold * largest))
+    # a whole dead column is judged against its neighbours, not against itself
+    around = np.maximum(_medians_at(values, y, x, (1, box)), _medians_at(values, y, x, wide))
+    dead = np.zeros(values.shape, bool)
+    dead[y, x] = (around > minimum) & (values[y, x] < threshold * around)
+    return dead
 
 
 def repair(ccd, *, box=5):
@@ -181,13 +187,12 @@ def repair(ccd, *, box=5):
     values = np.array(ccd.data, float)
     bad = ~np.isfinite(values) if ccd.mask is None else ccd.mask | ~np.isfinite(values)
     values[bad] = np.nan
-    filled = values.copy()
-    for y, x in zip(*np.nonzero(bad), strict=True):
-        half, near = box // 2, np.array([np.nan])
-        while np.isnan(near).all() and half < max(values.shape):
-            near = values[max(y - half, 0) : y + half + 1, max(x - half, 0) : x + half + 1]
-            half *= 2
-        filled[y, x] = np.nanmedian(near) if not np.isnan(near).all() else 0
+    filled, (y, x) = values.copy(), np.nonzero(bad)
+    while len(y) and box < 2 * max(values.shape):
+        filled[y, x] = _medians_at(values, y, x, (box, box))
+        left = np.isnan(filled[y, x])
+        y, x, box = y[left], x[left], 2 * box + 1
+    filled[y, x] = 0
     result = _with_flags(ccd, ccd.flags)
     result.data = filled
     result.mask = ccd.mask
@@ -200,12 +205,27 @@ def _bleeding(saturated, length, axis):
     columns = saturated if axis == 0 else saturated.T
     padded = np.pad(columns, ((1, 1), (0, 0))).astype(np.int8)
     step = np.diff(padded, axis=0).T  # by column: +1 where a run starts, -1 one past its end
-    starts, ends = np.argwhere(step == 1), np.argwhere(step == -1)
+    (x, low), high = np.nonzero(step == 1), np.nonzero(step == -1)[1]
     bleeding = np.zeros_like(columns)
-    for (x, low), (_, high) in zip(starts, ends, strict=True):
-        if high - low >= length:
-            bleeding[max(low - 2, 0) : high + 2, max(x - 1, 0) : x + 2] = True
+    for i in np.flatnonzero(high - low >= length):
+        bleeding[max(low[i] - 2, 0) : high[i] + 2, max(x[i] - 1, 0) : x[i] + 2] = True
     return bleeding if axis == 0 else bleeding.T
+
+
+def _medians_at(values, y, x, size):
+    """Median of a box around some pixels; the frame is mirrored at its edges, NaN is left out."""
+    before = [n // 2 for n in size]
+    padded = np.pad(
+        values, [(m, n - 1 - m) for m, n in zip(before, size, strict=True)], "symmetric"
+    )
+    windows = np.lib.stride_tricks.sliding_window_view(padded, size)
+    medians, chunk = np.empty(len(y)), max(1, 2**21 // (size[0] * size[1]))
+    for start in range(0, len(y), chunk):
+        part = slice(start, start + chunk)
+        ordered = np.sort(windows[y[part], x[part]].reshape(len(y[part]), -1), axis=1)
+        count = np.isfinite(ordered).sum(axis=1)  # NaN is sorted to the end
+        medians[part] = np.take_along_axis(ordered, count[:, None] // 2, axis=1)[:, 0]
+    return medians
 
 
 def _as_slices(section, shape):
