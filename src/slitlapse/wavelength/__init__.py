@@ -255,16 +255,21 @@ def _observed(table, lines):
 
 
 def _first_guesses(
-    observed, n_pixels, wavelength_range, dispersion, guess, pairs, increasing, medium
+    observed, n_pixels, wavelength_range, dispersion, guess, pairs, increasing, medium, slack=1.0
 ):
-    """Guesses, what was known before (one sigma of middle and half span), how far off they are."""
+    """
+    Guesses, what was known before (one sigma of middle and half span), how far off they are.
+
+    ``slack`` narrows the search about ``wavelength_range`` where that is known to better than 10 %.
+    """
     half = 0.5 * (n_pixels - 1)
     if guess is not None or pairs is not None:
         return _from_knowledge(guess, pairs, half, n_pixels, medium)
     arcs = []
     for arc in observed:  # the brighter the lines, the more their listed strength counts
         rank = np.argsort(np.argsort(-arc.flux))
-        for first, last, weight, power in BRIGHTNESS_CLASSES:
+        # of many lamps, the bright lines are enough
+        for first, last, weight, power in BRIGHTNESS_CLASSES[: 3 if len(observed) < 3 else 2]:
             of = (rank >= first) & (rank < last)
             if of.any():
                 arcs.append(
@@ -281,9 +286,11 @@ def _first_guesses(
         low, high = np.sort(u.Quantity(wavelength_range, u.AA).value)
         span, middle = high - low, 0.5 * (low + high)
         if dispersion is None:
-            kwargs["dispersion"] = (0.86 * span / n_pixels, 1.16 * span / n_pixels)
-        kwargs["centre"] = (middle - 0.13 * span, middle + 0.13 * span)
-        kwargs |= {"n_bins": 1024, "separation": 2.5, "n_guesses": 150}
+            scale = span / n_pixels
+            kwargs["dispersion"] = (scale * (1 - 0.14 * slack), scale * (1 + 0.16 * slack))
+        reach = 0.13 * slack * span
+        kwargs["centre"] = (middle - reach, middle + reach)
+        kwargs |= {"n_bins": 1024, "separation": 2.5, "n_guesses": int(150 * slack)}
         prior, start = (0.1 * span, 0.05 * span), 6.0
     search = search_dispersion(arcs, n_pixels, **kwargs)
     return search.coefficients, prior, start
@@ -309,7 +316,9 @@ def _look_closer(match, observed, n_pixels, prior, width, medium):
     """Search again, finer, around what a blind search found: its ends may have settled wrongly."""
     ends = np.polynomial.legendre.legval(np.array([-1.0, 1.0]), match.coefficients)
     rising = bool(ends[1] > ends[0])
-    guesses, _, start = _first_guesses(observed, n_pixels, ends, None, None, None, rising, medium)
+    guesses, _, start = _first_guesses(
+        observed, n_pixels, ends, None, None, None, rising, medium, slack=0.5
+    )
     closer = match_guesses(observed, guesses, n_pixels, prior=prior, fwhm=width, start_sigma=start)
     best = max(match, closer, key=lambda one: one.evidence)
     return replace(best, rival=max(match.rival, min(closer.rival, best.evidence)))
@@ -345,5 +354,5 @@ def _verdict(match, found, curve, lists):
         f"({np.median(error / per_pixel):.2g} pixel)."
     )
     if found.scatter > 0.01:
-        text += f" Lines scatter {found.scatter:.2g} pixel more than their own uncertainties explain."
+        text += f" Lines scatter by {found.scatter:.2g} pixel beyond their own uncertainties."
     return text

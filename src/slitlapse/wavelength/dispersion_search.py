@@ -102,7 +102,7 @@ def search_dispersion(
     prior = -0.5 * (bends / 0.06) ** 2
     window = int(np.ceil(n_pixels / size)) + 1
     everything = np.concatenate([arc[2] for arc in arcs])
-    found, cache = [], {}
+    found, cache, room = [], {}, {}
     for scale in scales:
         bin_width = scale * size
         reach = half * scale
@@ -115,9 +115,12 @@ def search_dispersion(
         if length not in cache:
             cache[length] = _observed(arcs, half, size, bends, directions, window, length)
         fields = [_field(arc, low, bin_width, n_list, window, detection) for arc in arcs]
-        total = np.zeros(cache[length][0].shape, np.complex64)
-        for field, seen in zip(fields, cache[length], strict=True):
-            total += rfft(field, length) * seen
+        if length not in room:
+            room[length] = np.empty((2, *cache[length][0].shape), np.complex64)
+        total, part = room[length]  # new room for every scale would cost more than the products
+        total[...] = 0
+        for field, seen in zip(rfft(np.array(fields), length), cache[length], strict=True):
+            total += np.multiply(field, seen, out=part)
         score = irfft(total, length, axis=-1)[..., : max(n_list - window + 1, 1)]
         score += prior[:, None]
         middle = low + (np.arange(score.shape[-1]) + half / size) * bin_width
