@@ -53,6 +53,25 @@ def test_errors_are_right_at_any_brightness_and_profile(tmp_path, level, sky, pr
         assert abs(np.median(found)) < 0.15, f"star {star.name}"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "rows", [(17.0, 60.0), (40.0, 48.0), (40.0, 60.0)], ids=["slit-end", "blend", "neighbours"]
+)
+def test_stars_at_the_slit_end_or_close_together_keep_their_light(tmp_path, rows):
+    stars = [SimulatedStar("A", rows[0], 9000.0), SimulatedStar("B", rows[1], 14000.0)]
+    truth = simulate_night(
+        tmp_path, instrument=load_instrument("toy"), rng=np.random.default_rng(100),
+        n_exposures=8, stars=stars,
+    )  # fmt: skip
+    result = reduce_night(read_night(truth.night_file))
+    for star in stars:
+        series = result.series[star.name]
+        for kind in ("boxcar", "optimal"):
+            found = pulls(truth, star, series, kind)
+            assert 0.95 < found.std() < 1.05, (star.name, kind)
+            assert abs(np.median(found)) < 0.1, (star.name, kind)
+
+
 def test_wavelengths_are_those_of_the_truth(toy_night):
     for star in toy_night.truth.stars:
         true = toy_night.truth.scene.star_solution(star)

@@ -81,6 +81,18 @@ def test_another_profile_than_assumed_keeps_the_offset():
     assert abs(found.offset - 1.7) < 4 * found.offset_uncertainty
 
 
+@pytest.mark.parametrize("offset", [-3.3, 0.4, 3.3])
+def test_a_bright_neighbour_is_not_taken_for_the_star(offset):
+    rng = np.random.default_rng(3)
+    pair = ProfileTrace.from_curves(
+        SHAPE, 45 + 4 * X, 2.0 + 0.2 * X, "moffat", beta=3.0, neighbours=[8.0]
+    )
+    light = 2e3 * SHARED.profile_image(None, offset) + 2e4 * SHARED.profile_image(None, offset + 8)
+    image = rng.poisson(200 + light) + rng.normal(0, 4, SHAPE)
+    found = measure_profile_shift(image, pair, read_noise=4)
+    assert abs(found.offset - offset) < 5 * found.offset_uncertainty < 0.1
+
+
 def test_what_depends_on_wavelength_is_left_as_a_diagnostic():
     rng = np.random.default_rng(5)
     drift = 0.1 * X  # atmospheric dispersion along the slit

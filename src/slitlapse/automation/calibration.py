@@ -36,7 +36,7 @@ class Calibration:
     flat : `~astropy.nddata.CCDData`, optional
         Combined flat in electron, turned.
     illuminated : `~slitlapse.flats.IlluminatedRegion`, optional
-        Where the slit lights the detector.
+        Where the slit lights the detector; None where the flat does not tell.
     read_noise_source : str
         Where the read noises come from, in words.
     notes : tuple of str
@@ -48,6 +48,20 @@ class Calibration:
     illuminated: IlluminatedRegion | None = None
     read_noise_source: str = ""
     notes: tuple = ()
+
+    @property
+    def beyond_slit(self):
+        """True for pixels that no sky can reach, bool of shape (n_y, n_x); None if not known."""
+        return None if self.illuminated is None else ~self.illuminated.mask
+
+    def within_slit(self, image):
+        """Mask what lies beyond the slit in a copy of an image: no background is there."""
+        if self.illuminated is None:
+            return image
+        mask = self.beyond_slit if image.mask is None else self.beyond_slit | image.mask
+        return CCDData(
+            image.data, unit=image.unit, mask=mask, uncertainty=image.uncertainty, meta=image.meta
+        )
 
 
 def make_calibration(night, chosen):
@@ -83,7 +97,7 @@ def make_calibration(night, chosen):
         _note_poor_flat(sensitivity, region, notes)
     lit = None if region is None else flat  # without light, no pixel can be called dead
     door = door.with_(sensitivity=sensitivity, bad=always_bad(door, lit, sensitivity))
-    return Calibration(door, flat, region, source, tuple(notes))
+    return Calibration(door, flat, _slit_of(night, chosen, region, notes), source, tuple(notes))
 
 
 def find_read_noises(door, chosen):
@@ -215,6 +229,23 @@ def _illuminated(flat, notes):
     except ValueError as error:
         notes.append(f"The flat shows no lit slit ({error}): the sensitivity is taken as 1")
         return None
+
+
+def _slit_of(night, chosen, region, notes):
+    """Forget the lit region where a star of the night stands beyond it: another slit was used."""
+    if region is None:
+        return None
+    lit = region.mask[:, region.mask.shape[1] // 2]
+    for name in map(str, chosen["science"]["filename"]):
+        for star in night.stars:
+            row = round(night.position(star, name))
+            if 0 <= row < len(lit) and not lit[row]:
+                notes.append(
+                    f"The flat does not light the slit at row {row}, where star {star} is said to "
+                    "be: where the slit ends is taken as not known"
+                )
+                return None
+    return region
 
 
 def _note_poor_flat(sensitivity, region, notes):

@@ -43,6 +43,8 @@ class ExposurePlan:
         Full widths of the boxcar, in pixels.
     half_rows : int
         Rows that are looked at on each side of a star.
+    beyond_slit : array of bool, shape (n_y, n_x), optional
+        Where no sky is, nor a star's background.
     """
 
     door: FrameDoor
@@ -51,6 +53,7 @@ class ExposurePlan:
     read_noise: np.ndarray
     widths: tuple
     half_rows: int
+    beyond_slit: np.ndarray | None = None
 
 
 def measure_exposure(plan, filename, exposure_time):
@@ -113,7 +116,8 @@ class Shift:
 def find_shifts(plan, frame):
     """Measure the shift of every star; one too faint for that moves as the others do."""
     typical = float(np.median(plan.read_noise))
-    found = {name: _shift_of(frame, trace, typical) for name, trace in plan.traces.items()}
+    dark = plan.beyond_slit
+    found = {name: _shift_of(frame, trace, typical, dark) for name, trace in plan.traces.items()}
     good = [
         s for s in found.values() if np.isfinite(s.offset) and s.offset_uncertainty < POOR_SHIFT
     ]
@@ -129,10 +133,10 @@ def find_shifts(plan, frame):
     }
 
 
-def _shift_of(frame, trace, read_noise):
+def _shift_of(frame, trace, read_noise, beyond_slit):
     """Shift of one star, unknown where too few good pixels are near it."""
     try:
-        return measure_profile_shift(frame, trace, read_noise=read_noise)
+        return measure_profile_shift(frame, trace, read_noise=read_noise, mask=beyond_slit)
     except ValueError:
         return ProfileShift(np.nan, np.inf)
 
@@ -179,7 +183,7 @@ def without_stars(plan, frame, views, shifts):
     n_y, n_x = rest.shape
     nodes = np.linspace(0, n_x - 1, -(-n_x // WING_STEP) + 1).round().astype(int)
     for name, view in views.items():
-        flux = _guess_flux(frame, view)
+        flux = _guess_flux(frame, view, plan.beyond_slit)
         shift = shifts[name]
         wings, *_ = plan.traces[name].profile_and_slopes(
             np.arange(n_y), shift.offset, shift.width_factor, columns=nodes
@@ -191,12 +195,13 @@ def without_stars(plan, frame, views, shifts):
     return CCDData(rest, unit=frame.unit, mask=frame.mask, flags=frame.flags, meta=frame.meta)
 
 
-def _guess_flux(frame, view):
+def _guess_flux(frame, view, beyond_slit):
     """Light of one star by plain least squares on an even background, shape (n_x,)."""
     data = view.window.cut(frame.data)
     good = ~view.window.outside & np.isfinite(data)
-    if frame.mask is not None:
-        good &= ~view.window.cut(frame.mask)
+    for bad in (frame.mask, beyond_slit):
+        if bad is not None:
+            good &= ~view.window.cut(bad)
     weight = good / np.maximum(good.sum(axis=0), 1)
     contrast = weight * (view.profile - (weight * view.profile).sum(axis=0))
     light = (contrast * np.where(good, data, 0)).sum(axis=0)
@@ -239,11 +244,12 @@ def measure_star(plan, frame, name, view, shifts, sky, noise):
     profiles = np.stack([view.profile, *others])
     best = optimal_sums(data, profiles, here, mask, profile_error=PROFILE_ERROR)
     hit = best.rejected
-    lonely = data
-    if near:
-        lonely = data - np.nansum(best.flux[1:, None] * profiles[1:], axis=0)
+    others = (profiles[1:], best.weights[1:]) if near else None
     half_widths = np.array(plan.widths) / 2
-    box = boxcar_sums(lonely, rows, centre, half_widths, profiles[0], here, mask | hit)
+    box = boxcar_sums(
+        data, rows, centre, half_widths, profiles[0], here, mask | hit, neighbours=others
+    )
+    lonely = data - np.nansum(best.flux[1:, None] * profiles[1:], axis=0) if near else data
     diagnostics = measure_diagnostics(
         lonely, rows, centre, view.width, profiles[0], best.flux[0],
         sky=window.cut(sky.image), mask=mask | hit,

@@ -136,4 +136,6 @@ def plan_exposures(night, placement, calibration, tilt, notes):
     widths = night.widths if night.widths is not None else default_widths(placement.traces)
     half_rows = needed_rows(placement.traces, widths)
     sky = plan_sky(night, placement, calibration, read_noise, tilt, half_rows, notes)
-    return ExposurePlan(door, placement.traces, sky, read_noise, tuple(widths), half_rows)
+    return ExposurePlan(
+        door, placement.traces, sky, read_noise, tuple(widths), half_rows, calibration.beyond_slit
+    )

@@ -165,7 +165,7 @@ def plan_sky(night, placement, calibration, read_noise, tilt, half_rows, notes):
     if night.sky_method == "tilted":
         places = whole_slit if night.sky_windows is None else chosen_windows
         plan = replace(plan, **places(night, placement, lit))
-        mean = without_stars(placement)
+        mean = without_stars(placement, lit)
         sky = clear_of_stars(night, placement, plan.pixels)
         tilt = tilt if tilt is not None else tilt_of_sky(mean, sky, notes)
         if tilt is not None:

@@ -93,7 +93,7 @@ def needed_slice(placement, pixels, half_rows):
     return slice(max(int(low), 0), min(int(np.ceil(high)), pixels.shape[0]))
 
 
-def without_stars(placement):
+def without_stars(placement, lit=None):
     """
     Take the stars off the mean frame, so that their wings do not pass for sky.
 
@@ -107,7 +107,7 @@ def without_stars(placement):
         trace = placement.traces[name]
         rest = rest + light.get(name, 0.0)
         near = np.abs(rows - np.asarray(trace.trace, float)) < LOCAL * trace.width
-        use = near & np.isfinite(rest)
+        use = near & np.isfinite(rest) & (True if lit is None else lit)
         profile = trace.profile_image(rest.shape)
         count = np.maximum(use.sum(axis=0), 1)
         contrast = use * (profile - (use * profile).sum(axis=0) / count)

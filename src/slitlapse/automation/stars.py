@@ -25,6 +25,7 @@ FEWEST_TO_CHOOSE = 6
 CLEAR_WINGS = 0.2  # relative error of the wings' exponent beyond which it is not one's own
 BLUR = 0.02  # typical shift over the width, or change of the width, that is worth a choice
 ONE_STAR = 1.0  # px between two positions below which they are those of one star
+NEAR = 18.0  # widths: stars nearer than that are in each other's wings and windows
 SEARCH_THRESHOLD = 10  # significance of a star that nobody named
 
 
@@ -96,7 +97,8 @@ def _place(night, chosen, calibration, key, members, notes):
         _check_apart(night, rows)
     else:
         rows = _search(night, image, calibration)
-    traces = trace_stars(image, rows, noise, night, notes=None if named else notes)
+    lit = calibration.within_slit
+    traces = trace_stars(lit(image), rows, noise, night, notes=None if named else notes)
     if len(looked) > 1:
         near = {name: list(trace.neighbours) for name, trace in traces.items()}
         alike, betas = look_at_single_frames(chosen, calibration, looked, traces, near)
@@ -104,7 +106,7 @@ def _place(night, chosen, calibration, key, members, notes):
             image = mean_frame(chosen, calibration, alike)
             noise = _noise_of(image, calibration, alike[0])
         rows = {name: rows[name] for name in traces}
-        traces = trace_stars(image, rows, noise, night, betas=betas)
+        traces = trace_stars(lit(image), rows, noise, night, betas=betas)
     return Placement(tuple(members), image, traces)
 
 
@@ -189,6 +191,7 @@ def look_at_single_frames(chosen, calibration, names, traces, neighbours):
     found, wings = [], {name: [] for name in traces}
     for frame_name in names:
         frame = calibration.door.electrons(frame_name, "science", times[frame_name])
+        frame = calibration.within_slit(frame)
         shift = measure_profile_shift(frame, traces[brightest], read_noise=read_noise)
         found.append((shift.offset / width, shift.width_factor))
         for name, trace in traces.items():
@@ -276,10 +279,7 @@ def _check_apart(night, rows):
 
 def _search(night, image, calibration):
     """Name the stars that stand out on the slit A, B, ... by brightness."""
-    mask = np.zeros(image.data.shape, bool) if image.mask is None else image.mask.copy()
-    if calibration.illuminated is not None:
-        mask |= ~calibration.illuminated.mask
-    found = find_stars(image, mask=mask, threshold=SEARCH_THRESHOLD)
+    found = find_stars(calibration.within_slit(image), threshold=SEARCH_THRESHOLD)
     if not len(found):
         raise NightError(
             f"{night.source}: no star stands out on the slit in the mean of the science frames; "
@@ -316,9 +316,9 @@ def trace_stars(image, rows, read_noise, night, betas=None, notes=None):
         options = {"guess": row, "read_noise": read_noise, "beta": betas.get(name)}
         try:
             trace = ProfileTrace(image, **options)
-            near = [
-                other - row for other in rows.values() if 0 < abs(other - row) < 2 * trace.reach
-            ]
+            # its window may have been cut short half-way to the very neighbour in question
+            far = max(2 * trace.reach, NEAR * float(np.median(trace.width)))
+            near = [other - row for other in rows.values() if 0 < abs(other - row) < far]
             if near:
                 trace = ProfileTrace(image, neighbours=near, **options)
         except StarNotFoundError as error:

@@ -189,7 +189,9 @@ def _solve(part):
 
 def _coarse(image, trace, mask, max_offset, columns):
     """Find the offset to about a pixel: the peak of the median cut along the trace."""
-    reach = int(np.ceil(max_offset + 3 * np.median(trace.width) + 2))
+    room = max_offset + 3 * float(np.median(trace.width)) + 2
+    others = [round(distance) for distance in trace.neighbours if abs(distance) < room]
+    reach = int(np.ceil(room)) + max(map(abs, others), default=0)
     cut, seen, _ = trace.cut_out(image, reach, columns=columns, mask=mask)
     usable = seen.mean(axis=0) > 0.5
     if not usable.any():
@@ -202,8 +204,10 @@ def _coarse(image, trace, mask, max_offset, columns):
     groups = np.array_split(cut, 15, axis=1) if cut.shape[1] >= 15 else [cut]
     cut = np.median([group.mean(axis=1) for group in groups], axis=0)
     smooth = gaussian_filter1d(cut, max(float(np.median(trace.width)), 0.7), mode="nearest")
-    near = np.abs(np.arange(smooth.size) - reach) <= max_offset
-    return float(np.argmax(np.where(near, smooth, -np.inf)) - reach)
+    offsets = np.arange(-int(max_offset), int(max_offset) + 1)
+    # where a neighbour is taken for the star, its own neighbours are missing
+    light = sum(smooth[reach + offsets + distance] for distance in (0, *others))
+    return float(offsets[np.argmax(light)])
 
 
 def _rest(part, x, step, n_bins):

@@ -5,7 +5,13 @@ import pytest
 from specreduce.extract import BoxcarExtract as UpstreamBoxcar
 from specreduce.tracing import ArrayTrace
 
-from slitlapse.extraction import PixelNoise, aperture_weights, boxcar_sums, gaussian_profile
+from slitlapse.extraction import (
+    PixelNoise,
+    aperture_weights,
+    boxcar_sums,
+    gaussian_profile,
+    optimal_sums,
+)
 from slitlapse.extraction.simulate import simulate_star, star_profile
 
 FWHM = 2 * np.sqrt(2 * np.log(2))
@@ -74,3 +80,24 @@ def test_a_column_without_good_pixels_is_not_a_number():
     sums = boxcar_sums(profile, rows, centre, [6.0], profile, PixelNoise(3.0), mask)
     np.testing.assert_array_equal(np.isnan(sums.flux[0]), [False, True, False])
     assert sums.bad_fraction[0, 1] == 1
+
+
+@pytest.mark.parametrize("distance", [5.0, 8.0])
+def test_a_neighbour_is_taken_off_and_its_noise_counted(distance):
+    n, rows = 6000, np.arange(41)[:, None]
+    rng = np.random.default_rng(int(distance))
+    centre, width = 18 + 0.8 * np.sin(np.arange(n) / 90), np.full(n, 2.0)
+    profiles = np.stack([gaussian_profile(rows, centre + d, width) for d in (0, distance)])
+    true = np.array([2e3, 2e4])
+    data = rng.poisson(np.tensordot(true, profiles, 1) + 40.0) + rng.normal(0, 5.0, (41, n)) - 40.0
+    mask = rng.random(data.shape) < 0.005
+    data[mask] = 1e7
+    noise = PixelNoise(5.0, sky=40.0)
+    both = optimal_sums(data, profiles, noise, mask)
+    sums = boxcar_sums(
+        data, rows, centre, [3.0, 6.1], profiles[0], noise, mask | both.rejected,
+        neighbours=(profiles[1:], both.weights[1:]),
+    )  # fmt: skip
+    pull = (sums.flux - true[0] * sums.enclosed) / np.sqrt(sums.variance)
+    assert np.all(np.abs(pull.mean(axis=1)) < 0.03 + 4 / np.sqrt(n))
+    assert np.all(np.abs(pull.std(axis=1) - 1) < 0.03 + 4 / np.sqrt(2 * n))

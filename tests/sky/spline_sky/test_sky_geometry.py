@@ -205,3 +205,12 @@ def test_bad_arguments_are_refused():
         SkyGeometry(X, np.ones((3, 3), dtype=bool))
     with pytest.raises(ValueError, match="No sky pixel"):
         SkyGeometry(X, np.zeros(X.shape, dtype=bool))
+
+
+def test_an_aperture_that_leaves_the_measured_sky_is_unknown_there_and_only_there():
+    sky = Y > 40  # the tilt takes the rows below out of what the splines saw
+    fit = SkyGeometry(EFFECTIVE, sky).fit(SKY, 1.0)
+    variance = fit.aperture_variance((Y < 16).astype(float))
+    supported = fit.geometry.supported[:16].all(axis=0)
+    assert 0 < np.count_nonzero(~supported) < 20
+    assert np.array_equal(np.isfinite(variance), supported)

@@ -96,7 +96,7 @@ def aperture_weights(rows, centre, half_width, profile):
     return weights
 
 
-def boxcar_sums(data, rows, centre, half_widths, profile, noise, mask=None):
+def boxcar_sums(data, rows, centre, half_widths, profile, noise, mask=None, *, neighbours=None):
     """
     Sum a star's light in apertures of several widths, with every variance by itself.
 
@@ -119,6 +119,9 @@ def boxcar_sums(data, rows, centre, half_widths, profile, noise, mask=None):
         Noise of the same pixels.
     mask : `~numpy.ndarray` of bool, shape (n_rows, n_x), optional
         True = bad.
+    neighbours : pair of `~numpy.ndarray`, each of shape (n_other, n_rows, n_x), optional
+        Profiles of other stars in the aperture and the weights that give their fluxes (of an
+        optimal extraction of all together): their light is taken off, and its noise counted.
 
     Returns
     -------
@@ -139,22 +142,41 @@ def boxcar_sums(data, rows, centre, half_widths, profile, noise, mask=None):
     kept = profile * good
     kept = _ratio(np.array([np.einsum("yx,yx->x", w, kept) for w in weights]), enclosed)
     raise_by = _ratio(1.0, np.where(kept > 1e-9, kept, np.nan))
-    flux = raise_by * np.array([np.einsum("yx,yx->x", w, counts) for w in weights])
+    effective, others = [w * good for w in weights], 0.0
+    if neighbours is not None:
+        effective, others = _without(effective, counts, *neighbours)
+    flux = raise_by * np.array([np.einsum("yx,yx->x", w, counts) for w in effective])
     star = np.nan_to_num(np.mean(_ratio(flux, enclosed), axis=0))
     lit = np.maximum(star, 1e-3)  # never quite dark, so that its variance can be scaled below
-    out = {name: np.zeros_like(flux) for name in COMPONENTS}
-    squares = [w * w * good for w in weights]
-    for name, part in noise.parts(lit * profile).items():
+    parts = noise.parts(lit * profile + others)
+    if neighbours is not None:
+        own = noise.parts(lit * profile)["star"]
+        parts |= {"star": own, "others": parts["star"] - own}
+    out = {name: np.zeros_like(flux) for name in (*COMPONENTS, "others")}
+    squares = [w * w for w in effective]
+    for name, part in parts.items():
         if np.ndim(part) or part != 0:
             part = np.broadcast_to(np.where(good, part, 0), good.shape)
             sums = [np.einsum("yx,yx->x", square, part) for square in squares]
             out[name] = raise_by**2 * np.array(sums)
     if noise.aperture_variance is not None:
-        scaled = [np.nan_to_num(w * good * r) for w, r in zip(weights, raise_by, strict=True)]
+        scaled = [np.nan_to_num(w * r) for w, r in zip(effective, raise_by, strict=True)]
         out["skyfit"] = np.stack([noise.aperture_variance(w) for w in scaled])
     sigma = np.sqrt(sum(v[0] for v in out.values())) / np.maximum(enclosed[0], 1e-9)
-    out["star"] = out["star"] * np.maximum(_steady(star, sigma), 0) / lit
+    out["star"] = out["star"] * np.maximum(_steady(star, sigma), 0) / lit + out.pop("others")
     return BoxcarSums(flux, out, enclosed, 1 - kept)
+
+
+def _without(apertures, counts, profiles, weights):
+    """Weights of the apertures' sums when other stars' light is off, and that light."""
+    weights = np.nan_to_num(weights)
+    inside = [np.einsum("yx,kyx->kx", aperture, profiles) for aperture in apertures]
+    effective = [
+        aperture - np.einsum("kx,kyx->yx", share, weights)
+        for aperture, share in zip(apertures, inside, strict=True)
+    ]
+    flux = np.maximum(np.einsum("kyx,yx->kx", weights, counts), 0)
+    return effective, np.einsum("kx,kyx->yx", flux, profiles)
 
 
 def _steady(flux, sigma, size=11):

@@ -8,6 +8,7 @@ import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
 from scipy.ndimage import maximum_filter1d
 
+from .aperture_band import make_band
 from .banded_splines import BandedSplines
 from .one_spectrum import separate
 from .spline_fit import SplineFit
@@ -15,6 +16,8 @@ from .spline_fit import SplineFit
 __all__ = ["IlluminationWarning", "SkyGeometry", "SplineFit"]
 
 MAD_TO_SIGMA = 1.4826  # for a Gaussian
+SPARE_ROWS = 6  # on each side of a star's window, for its drift
+MOST_BANDS = 12  # windows that are remembered
 
 
 class IlluminationWarning(AstropyUserWarning):
@@ -106,7 +109,7 @@ class SkyGeometry:
         keep = self.sky_pixels if left_out is None else self.sky_pixels & ~left_out
         self._weights = keep / self.variance
         self._factor = self._splines.factorise(self._weights)
-        self._covariances = {}
+        self._covariances, self._bands = {}, []
 
     @property
     def supported(self):
@@ -121,6 +124,32 @@ class SkyGeometry:
         if reach not in self._covariances:
             self._covariances[reach] = self._splines.inverse_band(self._factor, reach)
         return self._covariances[reach]
+
+    def band(self, first_row, n_rows):
+        """
+        Return the covariance of the sky in the rows around a star, ready for any weights.
+
+        Made once and kept, with rows to spare for a star that drifts.
+
+        Parameters
+        ----------
+        first_row : array of int, shape (n_x,)
+            First row of the window in each column; may lie outside the image.
+        n_rows : int
+            Number of rows of the window.
+
+        Returns
+        -------
+        `ApertureBand`
+        """
+        first_row = np.asarray(first_row)
+        for band in self._bands:
+            if band.holds(first_row, n_rows):
+                return band.cut(first_row, n_rows)
+        self._bands = self._bands[1 - MOST_BANDS :]
+        wide = first_row - SPARE_ROWS, n_rows + 2 * SPARE_ROWS
+        self._bands.append(make_band(self._splines, self._covariance, self.supported, *wide))
+        return self._bands[-1].cut(first_row, n_rows)
 
     def weighted(self, variance, left_out=None):
         """
@@ -326,13 +355,14 @@ class SkyGeometry:
             without sky model.
         """
         weights = np.asarray(weights, dtype=float)
+        unknown = np.any((weights != 0) & ~self.supported, axis=0)
+        weights = np.where(self.supported, weights, 0.0)  # others have no spline of their own
         covariance = self._covariance(self._splines.span(weights)[1])
         total = self._splines.sum_variance(weights, covariance)
         if variance is not None:
             square = weights**2
             now, then = (np.sum(square * v, axis=0) for v in (variance, self.variance))
             total *= np.divide(now, then, out=np.ones(total.size), where=then > 0)
-        unknown = np.any((weights != 0) & ~self.supported, axis=0)
         return np.where(unknown, np.nan, total)
 
 
