@@ -46,16 +46,50 @@ def rms(values):
     return np.sqrt(np.mean(np.square(values)))
 
 
-@pytest.mark.parametrize("slope", [0.0, 6.0])
-@pytest.mark.parametrize("n", [400, 4096, 9000])
-def test_a_straight_level_is_known_as_well_as_a_straight_line_fit_however_long(n, slope):
+@pytest.mark.parametrize("terms", [(1000,), (1000, 6), (1000, -6, 5)])
+@pytest.mark.parametrize("n", [200, 400, 4096, 9000])
+def test_a_level_as_simple_as_a_parabola_is_known_as_well_as_its_fit_however_long(n, terms):
     n_frames = 16
-    errors, claims = errors_and_claims(1000 + slope * np.linspace(0, 1, n), n_frames)
-    line = 9 / np.sqrt(50) * np.sqrt(2 / n)  # two terms, n line means
-    # each frame adds two squares to the mean square, whose own relative error is 1 / sqrt(N)
-    assert rms(errors) < line * np.sqrt(1 + 4 / np.sqrt(n_frames))
-    assert rms(errors) < rms(claims) * np.sqrt(1 + 4 / np.sqrt(n_frames))
-    assert rms(claims) < 1.5 * line
+    errors, claims = errors_and_claims(np.polyval(terms[::-1], np.linspace(0, 1, n)), n_frames)
+    parabola = 9 / np.sqrt(50) * np.sqrt(3 / n)  # three terms, n line means
+    # each frame adds three squares to the mean square, whose relative error is sqrt(2 / 3 N)
+    assert rms(errors) < parabola * np.sqrt(1 + 4 * np.sqrt(2 / 3 / n_frames))
+    assert rms(errors) < rms(claims) * np.sqrt(1 + 4 * np.sqrt(2 / 3 / n_frames))
+    assert rms(claims) < 1.5 * parabola
+
+
+def test_no_phase_of_a_slow_wave_is_mistaken_for_a_straight_line():
+    t, rng, worst = np.linspace(0, 1, 200), np.random.default_rng(1), 0
+    for phase in np.linspace(0, 2 * np.pi, 60):
+        truth = 2 * np.sin(5 * t + phase)
+        means = truth + rng.normal(0, 9 / np.sqrt(50), 200)
+        level, _, _ = model_level(means, np.full(200, 50), 9.0, "auto")
+        worst = max(worst, rms(level - truth))
+    # some 7 terms of 200 line means, each frame's rms scatters by 1 / sqrt(14)
+    assert worst < 9 / np.sqrt(50) * np.sqrt(7 / 200) * (1 + 4 / np.sqrt(14))
+
+
+@pytest.mark.parametrize(
+    "drift",
+    [
+        lambda t, phase: 1.8 * np.sin(8.2 * t + phase),
+        lambda t, phase: 2 * np.sin(5 * t + phase) + 0.4 * np.sin(17 * t + 3 * phase),
+        lambda t, phase: 5 * np.exp(-t / 0.15) * (1 + 0.1 * np.sin(phase)),
+    ],
+    ids=["wave", "two waves", "settling"],
+)
+def test_a_smooth_drift_leaves_less_than_80_ppm_in_white_light(drift):
+    t, rows, rng, n_frames = np.linspace(0, 1, 400), np.arange(400), np.random.default_rng(4), 150
+    star, away = np.abs(rows - 200) <= 8, np.abs(rows - 200)
+    sky = (away > 20) & (away <= 60)
+    left = []
+    for phase in rng.uniform(0, 2 * np.pi, n_frames):
+        truth = drift(t, phase)
+        means = truth + rng.normal(0, 9 / np.sqrt(50), 400)
+        error = model_level(means, np.full(400, 50), 9.0, "auto")[0] - truth
+        left.append((error[star] - error[sky].mean()).sum())
+    by_row = 9 / np.sqrt(50) * np.sqrt(17 + 17**2 / 80)  # rows by themselves leave 126 ppm
+    assert 126 * np.std(left) / by_row < 80
 
 
 @pytest.mark.parametrize("n", [400, 4096, 9000])

@@ -168,12 +168,12 @@ class Amplifier:
         Notes
         -----
         The smooth curve minimises the squared distance to the line means plus a penalty on its
-        second differences (Whittaker 1923; a discrete smoothing spline). The weight of the
-        penalty is the one under which the line means are most probable, given the noise that the
-        scatter within lines predicts (marginal likelihood, as in Garcia 2010, CSDA 54, 1167,
-        computed with a cosine transform). If rows jump by more than that noise, the jumps are
-        followed as far as they stand out (not those of columns: a level belongs to the time of
-        reading, and what a column does by itself is a defect or the bias's own pattern).
+        second differences (Whittaker 1923; a smoothing spline), those of a parabola excepted. The
+        weight of the penalty is the one under which the line means are most probable, given the
+        noise that the scatter within lines predicts (marginal likelihood, as in Garcia 2010, CSDA
+        54, 1167, computed with a cosine transform). If rows jump by more than that noise, the
+        jumps are followed as far as they stand out (not those of columns: a level belongs to the
+        time of reading, and what a column does by itself is a defect or the bias's own pattern).
         """
         if self.overscan is None:
             raise ValueError(f"Amplifier {self.name!r} has no overscan to measure a level on.")

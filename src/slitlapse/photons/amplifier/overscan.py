@@ -251,15 +251,24 @@ def _choose_length(means, line_variance, may_jump):
 
 
 def _spline(values, weights, length):
-    """Smoothing spline of some stiffness, and its variance over that of one line mean."""
+    """
+    Smoothing spline of some stiffness about a parabola, and its variance over a line mean's.
+
+    The parabola is fitted with it, as stiff as the curve may be: the stiffness is chosen from
+    what a parabola leaves.
+    """
     n = len(values)
     # Knots as far apart as the curve can bend: with one in every line, stiff curves of thousands
     # of lines are beyond the computer's precision.
     spacing = max(1, int(length / 16))
     basis = _basis(n, spacing)
-    even = np.ptp(weights) == 0
-    factor = _factor(n, spacing, length) if even else _factorise(n, spacing, length, weights)
+    if np.ptp(weights) == 0:
+        factor, bowl, left = _factor(n, spacing, length), *_bowl(n, spacing, length)
+    else:
+        factor = _factorise(n, spacing, length, weights)
+        bowl, left = _what_is_left(basis, factor, weights)
     smooth = basis @ cho_solve_banded((factor, False), basis.T @ (weights * values))
+    share = (weights * bowl) @ left
     leverage = _leverage(n, spacing, length)
     if not weights.all():  # less is known where lines are missing
         lines = np.arange(n)
@@ -268,7 +277,22 @@ def _spline(values, weights, length):
         there = np.interp(lines[near], some, _diagonal(basis, factor, some))
         leverage = leverage.copy()
         leverage[near] = np.maximum(leverage[near], there)
+    if share > 1e-6 * (weights @ bowl**2):  # else the curve itself follows any parabola
+        smooth += left * ((weights * left) @ values) / share
+        leverage = leverage + left**2 / share
     return smooth, leverage
+
+
+def _what_is_left(basis, factor, weights):
+    """A parabola, and what the smooth curve leaves of it."""
+    bowl = np.linspace(-1, 1, basis.shape[0]) ** 2
+    bowl -= np.average(bowl, weights=weights)
+    return bowl, bowl - basis @ cho_solve_banded((factor, False), basis.T @ (weights * bowl))
+
+
+@lru_cache(maxsize=64)
+def _bowl(n, spacing, length):
+    return _what_is_left(_basis(n, spacing), _factor(n, spacing, length), np.ones(n))
 
 
 @lru_cache(maxsize=32)
