@@ -35,6 +35,13 @@ def test_a_frame_in_electrons_is_too_late_to_judge():
         flag_raw(CCDData(np.ones((2, 2)), unit=u.electron), saturation=10)
 
 
+def test_a_saturation_level_in_another_unit_is_refused():
+    raw = CCDData(np.ones((2, 2)), unit=u.adu)
+    with pytest.raises(u.UnitConversionError):
+        flag_raw(raw, saturation=1e5 * u.electron)
+    assert not flag_raw(raw, saturation=1e5 * u.adu).mask.any()
+
+
 def test_a_bleeding_column_grows_but_a_single_saturated_pixel_does_not():
     raw = np.full((40, 20), 1000, np.uint16)
     raw[10:20, 7], raw[30, 15] = 65535, 65535

@@ -46,6 +46,20 @@ def test_subtracting_scales_with_time_and_adds_its_error():
         dark.subtract_from(frame, 2 * u.min, temperature=-80)
 
 
+def test_a_dark_needs_a_time_an_error_and_the_size_of_the_frame():
+    plain = CCDData(np.ones((4, 5)), unit=u.electron)
+    good = CCDData(plain.data, unit=u.electron, uncertainty=StdDevUncertainty(plain.data))
+    with pytest.raises(ValueError, match=r"exposure time is 0\.0 s; it must be positive"):
+        DarkCurrent.from_master(good, 0 * u.s)
+    with pytest.raises(u.UnitConversionError):
+        DarkCurrent.from_master(good, 5 * u.adu)
+    with pytest.raises(ValueError, match="has no uncertainty: combine frames that have one"):
+        DarkCurrent.from_master(plain, 5 * u.s)
+    other = CCDData(np.ones((4, 6)), unit=u.electron)
+    with pytest.raises(ValueError, match=r"\(4, 5\) pixels.*\(4, 6\): use darks of the same"):
+        DarkCurrent.from_master(good, 5 * u.s).subtract_from(other, 5 * u.s)
+
+
 def test_the_histogram_marks_hot_pixels():
     rate = np.full((10, 10), 0.1)
     rate[2, 3] = 9

@@ -1,7 +1,9 @@
 """Gain, measured by photon transfer."""
 
+import astropy.units as u
 import numpy as np
 import pytest
+from astropy.nddata import CCDData
 
 from slitlapse.photons import Amplifier, simulate_bias, simulate_flat
 from slitlapse.photons.gain import GainWarning, measure_gain
@@ -41,3 +43,36 @@ def test_a_wrong_statement_is_warned_about():
 def test_an_odd_number_of_flats_is_refused():
     with pytest.raises(ValueError, match="pairs of flats, but got 1"):
         measure_gain([simulate_flat(LAMP, AMPLIFIERS, rng=np.random.default_rng(1))], AMPLIFIERS)
+
+
+def test_a_statement_within_a_tenth_is_left_alone():
+    rng = np.random.default_rng(2)
+    flats = [simulate_flat(LAMP, AMPLIFIERS, rng=rng) for _ in range(2)]
+    stated = [AMPLIFIERS[0].with_noise(gain=1.2 * 1.06)]
+    found = measure_gain(flats, stated)[0]
+    assert abs(found.value.value / 1.2 - 1) < 0.04
+
+
+def test_frames_in_electrons_or_of_another_size_are_refused():
+    flat = simulate_flat(LAMP, AMPLIFIERS, rng=np.random.default_rng(1))
+    electrons = CCDData(flat.data, unit=u.electron)
+    with pytest.raises(u.UnitTypeError, match="needs raw frames, in adu, not electron"):
+        measure_gain([flat, electrons], AMPLIFIERS)
+    binned = CCDData(flat.data[:50], unit=u.adu)
+    with pytest.raises(ValueError, match=r"\(100, 240\) and \(50, 240\); measure each binning"):
+        measure_gain([flat, binned], AMPLIFIERS)
+
+
+def test_flats_without_light_or_without_a_level_are_refused():
+    rng = np.random.default_rng(1)
+    dark = [simulate_bias(AMPLIFIERS, rng=rng) for _ in range(4)]
+    with pytest.raises(ValueError, match="'left' hold too little light, or range of it"):
+        measure_gain(dark, AMPLIFIERS)
+    even = [simulate_flat(np.full(LAMP.shape, 9e3), AMPLIFIERS, rng=rng) for _ in range(4)]
+    with pytest.raises(ValueError, match="biases with them if the flats are even"):
+        measure_gain(even, AMPLIFIERS)
+    found = measure_gain(even, AMPLIFIERS, biases=dark)[0]
+    assert abs(found.value.value - 1.2) < 4 * found.uncertainty.value
+    bare = [Amplifier("[1:100,1:100]", gain=1.2, read_noise=3.8, name="bare")]
+    with pytest.raises(ValueError, match=r"'bare' has no overscan.*give bias frames"):
+        measure_gain([simulate_flat(LAMP[:, :100], bare, rng=rng) for _ in range(2)], bare)

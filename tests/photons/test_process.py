@@ -8,6 +8,7 @@ from astropy.nddata import CCDData
 
 from slitlapse.photons import (
     Amplifier,
+    DarkCurrent,
     LitOverscanError,
     combine_frames,
     simulate_bias,
@@ -210,6 +211,39 @@ def test_an_overscan_that_is_lit_is_refused():
         process_amplifiers(raw, LEFT)
     honest = to_raw(light, LEFT, rng=rng, drift=15 * light[:, 0] / 30000)
     process_amplifiers(honest, LEFT)  # electronics that answer with 5e-4 of the light may
+
+
+@pytest.mark.parametrize(
+    ("light", "words"),
+    [
+        (np.full((60, 1), 4000.0) * np.ones((1, 20)), "its noise is"),
+        (np.linspace(0, 600, 60)[:, None] * np.ones((1, 20)), "follows the data"),
+        (np.full((60, 1), 300.0) * np.exp(-np.arange(20)[::-1] / 5), "differ by"),
+    ],
+    ids=["evenly", "as the data are", "from one side"],
+)
+def test_light_in_an_overscan_is_seen_in_three_ways(light, words):
+    rng = np.random.default_rng(11)
+    raw = to_raw(np.linspace(100, 20000, 60)[:, None] * np.ones((1, 80)), LEFT, rng=rng)
+    raw.data[:, :20] += rng.poisson(light).astype(np.uint16)
+    with pytest.raises(LitOverscanError, match=f"seems lit: .*{words}.*Choose pixels that no"):
+        process_amplifiers(raw, LEFT)
+
+
+def test_an_amplifier_that_the_headers_do_not_know_is_named():
+    header = fits.Header({"DATASEC1": "[1:60,1:80]", "GAIN1": 1.2})
+    with pytest.raises(KeyError, match=r"no card 'BIASSEC1' for the overscan section.*name a keyw"):
+        Amplifier.from_header(header, data="DATASEC1", overscan="BIASSEC1", gain="GAIN1", name="1")
+    header["BIASSEC1"] = "[61:1,1:80]"
+    with pytest.raises(ValueError, match=r"overscan section of amplifier '1'.*runs backward: give"):
+        Amplifier.from_header(header, data="DATASEC1", overscan="BIASSEC1", gain="GAIN1", name="1")
+
+
+def test_a_dark_without_the_exposure_time_of_the_frame_is_refused():
+    raw = to_raw(np.zeros((80, 120)), TWO, rng=np.random.default_rng(12))
+    rate = np.ones((80, 120)) * u.electron / u.s
+    with pytest.raises(ValueError, match="give the frame's exposure_time"):
+        to_electrons(raw, TWO, dark=DarkCurrent(rate, rate))
 
 
 def test_the_input_stays_as_it_was():

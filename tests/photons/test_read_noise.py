@@ -45,6 +45,32 @@ def test_one_frame_is_refused():
         measure_read_noise([CCDData(np.ones((80, 160)), unit=u.adu)], AMPLIFIERS)
 
 
+def test_a_statement_within_a_tenth_is_left_alone():
+    rng = np.random.default_rng(1)
+    biases = [simulate_bias(AMPLIFIERS, rng=rng) for _ in range(3)]
+    measure_read_noise(biases, [AMPLIFIERS[0].with_noise(read_noise=3.8 * 1.07)])
+
+
+def test_biases_in_electrons_or_of_another_size_are_refused():
+    bias = CCDData(np.ones((80, 160)), unit=u.adu)
+    with pytest.raises(u.UnitTypeError, match="must be raw, in adu, but one is in electron"):
+        measure_read_noise([bias, CCDData(bias.data, unit=u.electron)], AMPLIFIERS)
+    with pytest.raises(ValueError, match=r"different sizes.*measure each binning by itself"):
+        measure_read_noise([bias, CCDData(np.ones((40, 160)), unit=u.adu)], AMPLIFIERS)
+
+
+def test_a_hit_and_a_masked_pixel_do_not_count():
+    rng = np.random.default_rng(3)
+    biases = [simulate_bias(AMPLIFIERS, rng=rng) for _ in range(4)]
+    clean = [noise.sigma.value for noise in measure_read_noise(biases, AMPLIFIERS)]
+    biases[1].data[10, 10] += 5000
+    biases[2].data[20, 70:80] = 60000
+    biases[2].mask = np.zeros(biases[2].data.shape, bool)
+    biases[2].mask[20, 70:80] = True
+    again = [noise.sigma.value for noise in measure_read_noise(biases, AMPLIFIERS)]
+    assert np.allclose(again, clean, rtol=5e-3)
+
+
 def test_the_histogram_stands_under_its_gaussian():
     rng = np.random.default_rng(1)
     noise = ReadNoise(3 * u.electron, 0.1 * u.electron)

@@ -104,7 +104,7 @@ def measure_gain(
     Raises
     ------
     ValueError
-        If there is no pair, no level, or too little light.
+        If there is no pair, no level, or too little light to know the gain to a tenth.
 
     Warns
     -----
@@ -119,6 +119,11 @@ def measure_gain(
     for frame in (*flats, *biases):
         if frame.unit != u.adu:
             raise u.UnitTypeError(f"Photon transfer needs raw frames, in adu, not {frame.unit}.")
+        if frame.data.shape != flats[0].data.shape:
+            raise ValueError(
+                f"Frames of photon transfer have different sizes (y, x): {flats[0].data.shape} and "
+                f"{frame.data.shape}; measure each binning by itself."
+            )
     return [
         _measure_one(flats, biases, a, saturation, n_bins, sigma_clip, tolerance)
         for a in amplifiers
@@ -133,17 +138,17 @@ def _measure_one(flats, biases, amplifier, saturation, n_bins, sigma_clip, toler
         one, two = (_light(frame, biases, amplifier, saturation) for frame in (first, second))
         good = np.isfinite(one) & np.isfinite(two)
         one, two = one[good], two[good]
-        ratio = np.sum(one) / np.sum(two)
+        lit = np.sum(one) > 0 and np.sum(two) > 0
+        ratio = np.sum(one) / np.sum(two) if lit else np.nan
+        if not 0.2 < ratio < 5:
+            raise _too_dark(amplifier)
         # weights that keep the mean unbiased and make sum and difference uncorrelated
         signal.append((one + ratio * two) / 2)
         half.append((one - ratio * two) / np.sqrt(1 + ratio))
     signal, half = np.concatenate(signal), np.concatenate(half)
     bins = _bin(signal, half, n_bins, sigma_clip)
-    if len(bins[0]) < 3 or np.ptp(bins[0]) < 5 * np.sqrt(max(bins[1].min(), 1)):
-        raise ValueError(
-            f"The flats of amplifier {amplifier.name!r} hold too little range of light for a "
-            "photon transfer curve: give brighter flats, or check the sections."
-        )
+    if len(bins[0]) < 3:
+        raise _too_dark(amplifier)
     read = None
     if len(biases) >= 2:
         read = np.mean(
@@ -157,6 +162,8 @@ def _measure_one(flats, biases, amplifier, saturation, n_bins, sigma_clip, toler
             ]
         )
     slope, error, intercept, sigma = _fit_line(*bins, read)
+    if not error < 0.1 * slope:
+        raise _too_dark(amplifier)
     gain, stated = 1 / slope, amplifier.gain.value
     if abs(stated / gain - 1) > tolerance:
         warnings.warn(
@@ -174,6 +181,14 @@ def _measure_one(flats, biases, amplifier, saturation, n_bins, sigma_clip, toler
         bins[1] * square,
         sigma * square,
         intercept * square,
+    )
+
+
+def _too_dark(amplifier):
+    return ValueError(
+        f"The flats of amplifier {amplifier.name!r} hold too little light, or range of it, for a "
+        "photon transfer curve: give pairs of brighter flats, biases with them if the flats are "
+        "even, or check the sections."
     )
 
 

@@ -89,6 +89,37 @@ def test_a_saturated_flat_among_good_ones_is_refused():
         combine_frames(stack)
 
 
+@pytest.mark.parametrize("n", [2, 3, 6])
+def test_a_flat_that_reached_the_end_of_the_scale_is_refused_even_if_nothing_masks_it(n):
+    rng = np.random.default_rng(1)
+    lamp = np.linspace(20000, 60000, 80) * np.ones((60, 80))
+    stack = [rng.poisson(lamp).astype(float) for _ in range(n)]
+    stack[-1] = np.minimum(rng.poisson(1.5 * lamp), 65535.0)
+    flats = [
+        CCDData(flat, unit=u.electron, uncertainty=StdDevUncertainty(np.sqrt(flat)))
+        for flat in stack
+    ]
+    words = "The two frames disagree" if n == 2 else f"Frame {n - 1} disagrees"
+    with pytest.raises(ValueError, match=words + ".*saturated.*Leave it out"):
+        combine_frames(flats, scale=np.nanmedian)
+    combine_frames(flats[:-1], scale=np.nanmedian)
+
+
+def test_two_flats_alike_but_for_the_brightness_of_their_lamp_are_combined():
+    rng = np.random.default_rng(1)
+    lamp = np.linspace(20000, 30000, 80) * np.ones((60, 80))
+    flats = [
+        CCDData(flat, unit=u.electron, uncertainty=StdDevUncertainty(np.sqrt(flat)))
+        for flat in (rng.poisson(lamp).astype(float), rng.poisson(0.8 * lamp).astype(float))
+    ]
+    pull = combine_frames(flats, scale=np.nanmedian)
+    expected = 0.9 * lamp
+    pull = (pull.data - expected) / pull.uncertainty.array
+    assert abs(pull.std() - 1) < 4 / np.sqrt(2 * pull.size) + 0.005
+    with pytest.raises(ValueError, match="scale the frames to one level"):
+        combine_frames(flats)
+
+
 def test_darks_of_another_time_or_temperature_or_without_the_card_are_refused():
     _, stack = frames(3, np.random.default_rng(1))
     for frame in stack:

@@ -43,7 +43,7 @@ def combine_frames(
     max_rejected : float or None
         A frame that disagrees with the others (or is masked where they are not) in a larger
         part of its pixels is of something else: another lamp, another exposure time, saturated.
-        `None`: do not ask.
+        Of two frames, only those with uncertainties can be told to disagree. `None`: do not ask.
     unit : unit, optional
         Of paths whose header has no BUNIT.
     memory_limit : float
@@ -90,16 +90,17 @@ def combine_frames(
     count = np.empty(shape, np.int16)
     per_row = shape[1] * len(sources) * (4 + 4 * first.has_uncertainty)
     rows = max(1, min(shape[0], int(memory_limit / per_row)))
-    rejected = np.zeros(len(sources), np.int64)
+    rejected, apart = np.zeros(len(sources), np.int64), 0
     for start in range(0, shape[0], rows):
         part = slice(start, min(start + rows, shape[0]))
-        # the stack of one stripe is gone before the next is read
-        data[part], error[part], count[part], lost = combine_stack(
-            *_read_stack(sources, part, scales), method, sigma
-        )
+        stack, sigmas = _read_stack(sources, part, scales)
+        data[part], error[part], count[part], lost = combine_stack(stack, sigmas, method, sigma)
         rejected += lost
-    if max_rejected is not None and len(sources) > 2:
-        _check_odd_one(rejected / data.size, max_rejected)
+        if len(stack) == 2 and sigmas is not None and sigma is not None:
+            apart += np.count_nonzero(np.abs(stack[1] - stack[0]) > sigma * np.hypot(*sigmas))
+        del stack, sigmas  # before the next are read
+    if max_rejected is not None:
+        _check_odd_one(rejected / data.size, apart / data.size, max_rejected)
     mask = count == 0
     meta = first.meta
     meta["NCOMBINE"] = len(sources)
@@ -152,8 +153,13 @@ def _check_keywords(first, source, number, alike):
             )
 
 
-def _check_odd_one(rejected, limit):
+def _check_odd_one(rejected, apart, limit):
     """Refuse a set of frames one of which disagrees with the others."""
+    if apart > limit:
+        raise ValueError(
+            f"The two frames disagree in {100 * apart:.0f} % of their pixels: is one of another "
+            "lamp or exposure time, or saturated? Leave it out, or scale the frames to one level."
+        )
     worst = int(np.argmax(rejected))
     if rejected[worst] - np.median(rejected) > limit:
         raise ValueError(
