@@ -478,3 +478,18 @@ def test_no_instrument_file_however_wrong_ends_in_anything_but_a_sentence():
             assert "\n" not in str(error)
             refused += 1
     assert refused > 1000
+
+
+@pytest.mark.parametrize("name", list_instruments())
+def test_a_night_of_a_built_in_instrument_leaves_no_frame_and_no_rule_in_the_dark(tmp_path, name):
+    instrument = load_instrument(name)
+    kinds = [kind for kind in ("science", "flat", "bias") if kind in instrument.frame_kinds]
+    night = QTable({"filename": [f"{kind}.fits" for kind in kinds], "kind": kinds})
+    night["time"] = Time("2020-03-10T05:00:00") + np.arange(len(kinds)) * 5 * u.min
+    night["exposure_time"] = np.where(np.array(kinds) == "bias", 0, 60) * u.s
+    night["object"] = ["star"] * len(kinds)
+    rules = {key: getattr(instrument, key) for key in ("header", "frames", "lamps")}
+    recipes = dict.fromkeys(kinds, lambda row: np.zeros((4, 6), np.uint16))
+    write_night(night, recipes, tmp_path, **rules)
+    # arcs and darks are missing, as in many a night: warnings are errors here
+    assert sorted(make_header_table(tmp_path, **rules)["kind"]) == sorted(kinds)

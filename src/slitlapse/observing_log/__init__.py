@@ -11,7 +11,8 @@ In plain words
 
 Forward
     `make_header_table` reads a folder into that table; `measure_levels` adds what the pixels say.
-    One by one: `find_frames`, `read_header`, `read_headers`, `tabulate_headers`, `fill_airmass`.
+    One by one: `find_frames`, `read_header`, `read_headers`, `tabulate_headers`, `warn_of_kinds`,
+    `collect_varying_cards`, `fill_airmass`.
     `join_files` is for telescopes that write an exposure in several files.
 
 Backward
@@ -37,9 +38,19 @@ from .frame_files import (
     read_headers,
 )
 from .frame_levels import measure_levels
-from .header_table import HeaderError, HeaderWarning, tabulate_headers
+from .header_table import (
+    FRAMES,
+    HEADER,
+    LAMPS,
+    HeaderError,
+    HeaderWarning,
+    tabulate_headers,
+    warn_of_kinds,
+)
+from .header_table.card_rules import keywords_of
 from .joined_files import join_files
 from .simulate import write_night
+from .varying_cards import collect_varying_cards
 
 __all__ = [
     "FrameFileError",
@@ -47,6 +58,7 @@ __all__ = [
     "FrameHeader",
     "HeaderError",
     "HeaderWarning",
+    "collect_varying_cards",
     "compute_airmass",
     "fill_airmass",
     "find_frames",
@@ -59,6 +71,7 @@ __all__ = [
     "read_header",
     "read_headers",
     "tabulate_headers",
+    "warn_of_kinds",
     "write_night",
 ]
 
@@ -75,6 +88,7 @@ def make_header_table(
     split_lamps=None,
     named=None,
     named_lamps=None,
+    other_cards=True,
 ):
     """
     Read the headers of a night into one table, in order of time.
@@ -89,13 +103,20 @@ def make_header_table(
         HDU of the data, see `read_header`.
     site, target
         To compute the airmass where its card is missing or stale, see `fill_airmass`.
+    other_cards : bool
+        Whether every card that holds a number and varies among these frames (rotator, focus,
+        temperatures, humidity, ...) becomes a column, see `collect_varying_cards`, but for those
+        that the rules look at, which are understood already. The column is called as the header
+        spells the card, with ``header_`` before it where a column has that name, in whatever
+        case; its numbers are float, NaN where a frame lacks it.
 
     Returns
     -------
     table : `~astropy.table.QTable`
-        One row per frame, see `tabulate_headers`, and a column ``airmass_computed``.
-        ``meta["folder"]`` is the folder that ``filename`` is relative to, and ``meta["skipped"]``
-        maps the names of files that could not be read to the reason.
+        One row per frame, see `tabulate_headers`, a column ``airmass_computed``, and those of
+        ``other_cards``, whose names are listed in ``meta["other_cards"]``. ``meta["folder"]``
+        is the folder that ``filename`` is relative to, and ``meta["skipped"]`` maps the names of
+        files that could not be read to the reason.
 
     Raises
     ------
@@ -103,6 +124,12 @@ def make_header_table(
         If the folder is missing or empty, or no file in it is a readable frame.
     HeaderError
         If a lamp is unknown, or a rule has no meaning.
+
+    Warns
+    -----
+    HeaderWarning
+        If frames lack what will be missed or match no rule, or a rule looks for cards that no
+        header has.
     """
     read, skipped = read_headers(files_or_folder, extension=extension)
     folder = os.path.commonpath([each.path.absolute().parent for each in read])
@@ -111,4 +138,25 @@ def make_header_table(
     table = tabulate_headers(read, **rules, named=named, named_lamps=named_lamps)
     table.meta["folder"] = folder
     table.meta["skipped"] = {path.name: reason for path, reason in skipped.items()}
-    return fill_airmass(table, site=site, target=target)
+    by_name = {each.path.as_posix(): each for each in read}
+    read = [by_name[name] for name in table["filename"]]  # in order of time
+    warn_of_kinds(read, table["kind"], frames, named)
+    table = fill_airmass(table, site=site, target=target)
+    known = keywords_of(
+        HEADER if header is None else header,
+        FRAMES if frames is None else frames,
+        LAMPS if lamps is None else lamps,
+    )
+    table.meta["other_cards"] = _add_cards(table, read, known) if other_cards else []
+    return table
+
+
+def _add_cards(table, read, known):
+    """Append the cards that vary, and return the names of the columns."""
+    taken = {name.lower() for name in table.colnames}
+    added = []
+    for name, column in collect_varying_cards([each.cards for each in read], known).items():
+        column.name = f"header_{name}" if name.lower() in taken else name
+        table[column.name] = column
+        added.append(column.name)
+    return added

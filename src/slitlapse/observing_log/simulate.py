@@ -9,7 +9,8 @@ import numpy as np
 from astropy.io import fits
 from astropy.time import Time, TimeDelta
 
-from .header_table import FRAMES, HEADER, LAMPS, PARTS, _any_of, tabulate_headers
+from .header_table import FRAMES, HEADER, LAMPS, PARTS, tabulate_headers
+from .header_table.card_rules import fits_rule
 
 __all__ = ["write_night"]
 
@@ -64,6 +65,7 @@ def write_night(
             written[_long(keyword)] = value
         _write_values(written, row, rules)
         _write_kind(written, row, frames)
+        _write_unset(written, frames)
         if row["kind"] == "arc" and "lamps" in table.colnames:
             _write_lamps(written, row, lamps)
         path = folder / str(row["filename"])
@@ -150,6 +152,18 @@ def _write_kind(cards, row, frames):
         _write_pattern(cards, keyword, pattern)
 
 
+def _write_unset(cards, frames):
+    """Write the cards of other kinds too, with nothing in them: real headers have them all."""
+    patterns = {}
+    for rule in frames.values():
+        for each in [rule] if isinstance(rule, dict) else rule:
+            for keyword, pattern in each.items():
+                patterns.setdefault(keyword, []).append(pattern)
+    for keyword, wanted in patterns.items():
+        if keyword not in cards and not fits_rule({keyword: ""}, {keyword: wanted}):
+            cards[_long(keyword)] = ""
+
+
 def _write_lamps(cards, row, lamps):
     """Write the lamps, as names into one card or as switches, so that all of them are read."""
     names = {name for name in str(row["lamps"]).split("+") if name}
@@ -162,13 +176,13 @@ def _write_lamps(cards, row, lamps):
         if name != "keyword"
         and (name in names or names.issuperset(re.findall("[A-Z][a-z]?", name)))
     ]
-    if all(_any_of(cards, rule) for rule in rules):
+    if all(fits_rule(cards, rule) for rule in rules):
         return
     for choice in itertools.product(*rules):  # rules may share a card: find values that suit all
         draft = cards.copy()
         for keyword, pattern in itertools.chain(*(each.items() for each in choice)):
             _write_pattern(draft, keyword, pattern, keep=True)
-        if all(_any_of(draft, rule) for rule in rules):
+        if all(fits_rule(draft, rule) for rule in rules):
             for keyword in {keyword for each in choice for keyword in each}:
                 cards[_long(keyword)] = draft[keyword]
             return
@@ -180,7 +194,7 @@ def _write_lamps(cards, row, lamps):
 
 def _write_pattern(cards, keyword, pattern, keep=False):
     """Write a value that the pattern matches, beside the one that is there or instead of it."""
-    if _any_of(cards, {keyword: pattern}):
+    if fits_rule(cards, {keyword: pattern}):
         return
     pattern = pattern[0] if isinstance(pattern, list) else pattern
     value = pattern.replace("*", "").replace("?", "0") if isinstance(pattern, str) else pattern

@@ -1,7 +1,6 @@
 """What do the headers say? One row per frame: its kind, time, lamps, star, and place on the sky."""
 
 import warnings
-from fnmatch import fnmatchcase
 
 import astropy.units as u
 import numpy as np
@@ -12,7 +11,9 @@ from astropy.time import Time, TimeDelta
 from astropy.utils.exceptions import AstropyUserWarning
 from erfa import ErfaWarning
 
-__all__ = ["HeaderError", "HeaderWarning", "tabulate_headers"]
+from .card_rules import card_value, describe_kind_gaps, fits_rule, is_named, look_up
+
+__all__ = ["HeaderError", "HeaderWarning", "tabulate_headers", "warn_of_kinds"]
 
 HEADER = {
     "time": ["DATE-OBS", "MJD-OBS"],
@@ -37,7 +38,6 @@ LAMPS = {"keyword": "LAMP"}
 NOT_COLUMNS = {*HEADER, "time_is", "time_end", "ra_unit"}
 PARTS = {"start": 0.5, "middle": 0.0, "end": -0.5}  # of the exposure time, from card to middle
 LONGEST = 1e6  # seconds; longer or negative exposure times are nonsense
-PACKED = (".gz", ".fz", ".bz2")
 
 
 class HeaderError(ValueError):
@@ -115,6 +115,33 @@ def tabulate_headers(
     return _to_table(rows)
 
 
+def warn_of_kinds(headers, kinds, frames=None, named=None):
+    """
+    Say where the rules of ``frames`` and a night's headers pass each other by.
+
+    Parameters
+    ----------
+    headers : sequence
+        As in `tabulate_headers`.
+    kinds : sequence of str
+        Of the same frames, as found.
+    frames, named : dict, optional
+        As in `tabulate_headers`.
+
+    Warns
+    -----
+    HeaderWarning
+        If frames match no rule (write ``other = {...}`` for those that are not needed), or a kind
+        that no frame has looks at cards that no header has.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", fits.verify.VerifyWarning)
+        rules = FRAMES if frames is None else frames
+        gaps = describe_kind_gaps(headers, kinds, rules, {} if named is None else named)
+    for gap in gaps:
+        warnings.warn(gap, HeaderWarning, stacklevel=3)
+
+
 def _check(rules):
     """Complain about the two words that have only a few meanings."""
     for key, allowed in {"time_is": list(PARTS), "ra_unit": ["deg", "hour"]}.items():
@@ -122,77 +149,22 @@ def _check(rules):
             raise HeaderError(f"{key} is {rules[key]!r}, but may only be one of {allowed}.")
 
 
-def _card(cards, keyword):
-    """Value of the first card of that name; None where it is absent, undefined or unreadable."""
-    try:
-        value = cards[keyword]
-    except (KeyError, fits.VerifyError):
-        return None
-    if isinstance(value, fits.card.Undefined):
-        return None
-    return value if isinstance(value, (bool, int, float)) else str(value).strip()
-
-
-def _look_up(cards, rule):
-    """Value for a keyword, for the first of several that says anything, or given as it is."""
-    if isinstance(rule, dict):
-        return rule["value"]
-    keywords = [rule] if isinstance(rule, str) else rule
-    values = (_card(cards, keyword) for keyword in keywords)
-    return next((value for value in values if value is not None and value != ""), None)
-
-
-def _matches(value, pattern):
-    """Compare as text, case ignored; numbers also as numbers, booleans also as T and F."""
-    if isinstance(pattern, (list, tuple)):
-        return any(_matches(value, each) for each in pattern)
-    if value is None:
-        return False
-    if not isinstance(value, str) and not isinstance(pattern, str) and value == pattern:
-        return True
-    texts = {str(value)}
-    if isinstance(value, bool):
-        texts.add(str(value)[0])
-    elif isinstance(value, (int, float)):
-        texts.add(f"{value:.12g}")
-    return any(fnmatchcase(text.lower(), str(pattern).strip().lower()) for text in texts)
-
-
-def _any_of(cards, rule):
-    """Does one of the rule's alternatives match with all of its keywords?"""
-    return any(
-        all(_matches(_card(cards, keyword), pattern) for keyword, pattern in alternative.items())
-        for alternative in ([rule] if isinstance(rule, dict) else rule)
-    )
-
-
-def _bare(name):
-    """File name without the ending that compression added."""
-    return name.rsplit(".", 1)[0] if name.lower().endswith(PACKED) else name
-
-
-def _is_named(name, patterns):
-    """Does the file name match one of the patterns, whatever compression added to either?"""
-    patterns = [patterns] if isinstance(patterns, str) else patterns
-    return any(fnmatchcase(_bare(name).lower(), _bare(pattern).lower()) for pattern in patterns)
-
-
 def _kind(cards, name, frames, named):
     """First kind that matches, by file name where it is named, else by header."""
     for kind, patterns in named.items():
-        if _is_named(name, patterns):
+        if is_named(name, patterns):
             return kind
-    found = next((kind for kind, rule in frames.items() if _any_of(cards, rule)), "other")
+    found = next((kind for kind, rule in frames.items() if fits_rule(cards, rule)), "other")
     return "other" if found in named else found
 
 
 def _lamps(cards, name, rules, named_lamps, split_lamps):
     """Lamps that lit an arc, sorted and joined by ``+``."""
-    texts = [lamp for lamp, rule in rules.items() if lamp != "keyword" and _any_of(cards, rule)]
+    texts = [lamp for lamp, rule in rules.items() if lamp != "keyword" and fits_rule(cards, rule)]
     if "keyword" in rules:
-        texts.append(_look_up(cards, rules["keyword"]))
+        texts.append(look_up(cards, rules["keyword"]))
     for pattern, listed in named_lamps.items():
-        if _is_named(name, pattern):
+        if is_named(name, pattern):
             texts = [listed] if isinstance(listed, str) else listed
             break
     split = _split if split_lamps is None else split_lamps
@@ -212,7 +184,7 @@ def _measure(cards, rules):
     """Numbers, names and times of one frame."""
 
     def get(name):
-        return _look_up(cards, rules[name]) if name in rules else None
+        return look_up(cards, rules[name]) if name in rules else None
 
     exposure = _number(get("exposure_time"))
     exposure = exposure if 0 <= exposure < LONGEST else np.nan
@@ -260,16 +232,18 @@ def _angle(value, unit_of_text, unit_of_numbers):
 
 def _moment(cards, rule):
     """Time that a card (or a date and a clock) tells; None where there is none."""
-    scale = str(_card(cards, "TIMESYS")).lower()
+    scale = str(card_value(cards, "TIMESYS")).lower()
     scale = scale if scale in {"tai", "tt", "tdb"} else "utc"
     if isinstance(rule, dict) and "date" in rule:
-        date, clock = str(_look_up(cards, rule["date"])), str(_look_up(cards, rule["clock"]))
+        date, clock = str(look_up(cards, rule["date"])), str(look_up(cards, rule["clock"]))
         # either card may hold a whole time stamp, of which the part it is named for counts
         texts = [f"{date.replace('T', ' ').split(' ')[0]}T{clock.replace('T', ' ').split(' ')[-1]}"]
     elif isinstance(rule, dict) or rule is None:
         texts = [rule["value"]] if rule else []
     else:
-        texts = [_card(cards, keyword) for keyword in ([rule] if isinstance(rule, str) else rule)]
+        texts = [
+            card_value(cards, keyword) for keyword in ([rule] if isinstance(rule, str) else rule)
+        ]
     times = (_parse_time(text, scale) for text in texts)
     return next((time for time in times if time is not None), None)
 
@@ -307,7 +281,7 @@ def _warn_of_gaps(rows, rules, patterns):
             warnings.warn(message, HeaderWarning, stacklevel=3)
     for name, each in patterns.items():
         for pattern in [each] if isinstance(each, str) else each:
-            if not any(_is_named(row["filename"].split("/")[-1], pattern) for row in rows):
+            if not any(is_named(row["filename"].split("/")[-1], pattern) for row in rows):
                 message = f"the file-name pattern {pattern!r} (of {name}) matches no frame"
                 warnings.warn(message, HeaderWarning, stacklevel=3)
 

@@ -399,3 +399,45 @@ def test_no_header_however_broken_stops_the_log():
         exposure = table["exposure_time"][0]
         assert np.isnan(exposure) or 0 <= exposure.value < 1e6
         assert table["time"].mask[0] or 1850 < table["time"][0].jyear < 2150
+
+
+def write_three(folder, **columns):
+    """Three frames of one minute each, with a column of values for every further card."""
+    for number in range(3):
+        cards = fits.Header({**CARDS, "DATE-OBS": f"2024-03-10T05:0{2 - number}:00"})
+        for keyword, values in columns.items():
+            cards[keyword] = values[number]
+        fits.PrimaryHDU(np.zeros((4, 5), np.int16), cards).writeto(folder / f"{number}.fits")
+
+
+def test_cards_nobody_asked_for_become_columns_in_the_order_of_the_rows(tmp_path):
+    write_three(
+        tmp_path, FOCUS=[1.0, 2.0, 3.0], AIRMASS=[1.3, 1.2, 1.1], PIER=[7, 7, 7], KIND=[1, 2, 3]
+    )
+    table = make_header_table(tmp_path)
+    assert list(table["filename"]) == ["2.fits", "1.fits", "0.fits"]
+    assert list(table["FOCUS"]) == [3, 2, 1]
+    assert list(table["header_KIND"]) == [3, 2, 1]  # "kind" is taken, in whatever case
+    assert set(table["kind"]) == {"science"}
+    assert table.meta["other_cards"] == ["FOCUS", "header_KIND"]
+    assert not {"PIER", "AIRMASS"} & set(table.colnames)  # constant; understood already
+    bare = make_header_table(tmp_path, other_cards=False)
+    assert "FOCUS" not in bare.colnames
+    assert bare.meta["other_cards"] == []
+
+
+def test_columns_of_cards_survive_being_written(tmp_path):
+    write_three(tmp_path, **{"HIERARCH ESO TEL ALT": [60.5, 61.0, 62.0]})
+    table = make_header_table(tmp_path)
+    table.meta.pop("folder")
+    table.write(tmp_path / "log.ecsv")
+    assert list(QTable.read(tmp_path / "log.ecsv")["ESO TEL ALT"]) == [62, 61, 60.5]
+
+
+def test_frames_of_no_kind_and_rules_without_a_card_are_said(tmp_path):
+    write_three(tmp_path, IMAGETYP=["object", "focus", "object"])
+    with pytest.warns(HeaderWarning, match="1.fits match no rule .* IMAGETYP = 'focus'"):
+        make_header_table(tmp_path)
+    frames = {"arc": {"LAMPE": "on"}, "science": {"IMAGETYP": "*"}}
+    with pytest.warns(HeaderWarning, match="kind arc, because .* LAMPE, which no header has"):
+        make_header_table(tmp_path, frames=frames)
