@@ -7,12 +7,17 @@ One command, ``python upstream_patches/check.py``, that
 3. installs the untouched release and the patched one into fresh environments,
 4. runs upstream's own tests, documentation included, with upstream's own settings (warnings are
    errors) in both, and compares them test by test,
-5. shows for every patch of existing code that its tests fail without that code.
+5. shows for every patch of existing code that its tests fail without that code,
+6. with ``--with-slitlapse``, installs slitlapse beside both patched packages and runs the tests of
+   the rooms, which then take what the patches bring from upstream (see ``check_rooms.py``),
+7. with ``--numbers``, prints what was measured before and after (see ``compare.py``).
 
 It ends with an error if a test that passed no longer does, if a new test fails, or if a fix has
 no test that fails without it. The line lists that specreduce's tests would download are ours.
 """
 
+import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -26,6 +31,8 @@ from xml.etree import ElementTree
 
 sys.dont_write_bytecode = True  # leave nothing behind beside the scripts
 
+from check_rooms import ROOT, check_rooms, requirements  # noqa: E402
+from compare import tables  # noqa: E402
 from sources import (  # noqa: E402
     HERE,
     RELEASES,
@@ -53,21 +60,21 @@ def make_environment(folder):
     return python, Path(run([python, "-c", code]).strip())
 
 
-def install_dependencies(folder):
-    """Install what both packages and their tests need; return the folder of packages."""
+def install_dependencies(folder, *more):
+    """Install what both packages and their tests need, and more; return the folder of packages."""
     python, packages = make_environment(folder)
     released = [f"{name}=={version}" for name, version in RELEASES.items()]
-    run([python, *PIP, "install", *TOOLS, *BUILD, *released])
+    run([python, *PIP, "install", *TOOLS, *BUILD, *released, *more])
     run([python, *PIP, "uninstall", "--yes", *RELEASES])
     return packages
 
 
-def install(tree, folder, dependencies):
-    """Install a source tree into an environment of its own that borrows the dependencies."""
+def install(folder, dependencies, *trees):
+    """Install source trees into an environment of its own that borrows the dependencies."""
     python, packages = make_environment(folder)
     run([python, *PIP, "uninstall", "--yes", "setuptools"])  # older than the dependencies' own
     (packages / "dependencies.pth").write_text(f"{dependencies}\n")
-    run([python, *PIP, "install", "--no-index", "--no-deps", "--no-build-isolation", tree])
+    run([python, *PIP, "install", "--no-index", "--no-deps", "--no-build-isolation", *trees])
     return python
 
 
@@ -149,7 +156,7 @@ def check(package, work, dependencies):
     folder = work / package
     released, patched, pairs = apply_series(package, fetch(package, work / "sdist"), folder)
     trees = {"released": released, "patched": patched}
-    pythons = {k: install(tree, work / f"{package}-{k}", dependencies) for k, tree in trees.items()}
+    pythons = {k: install(work / f"{package}-{k}", dependencies, tree) for k, tree in trees.items()}
     (folder / "cache" / "astropy").mkdir(parents=True)
     if package == "specreduce":
         lists = [HERE / "line_lists.py", folder / "lists"]
@@ -182,15 +189,49 @@ def check(package, work, dependencies):
     return wrong
 
 
+def with_slitlapse(work, dependencies):
+    """Check the rooms beside both patched packages; return what is wrong."""
+    patched = [work / package / "patched" for package in RELEASES]
+    python = install(work / "slitlapse", dependencies, *patched, ROOT)
+    (work / "cache" / "astropy").mkdir(parents=True, exist_ok=True)
+    return check_rooms(python, run_tests, work / "slitlapse.xml")
+
+
+def numbers(work, dependencies):
+    """Measure the released and the patched packages; return the tables."""
+    columns = {}
+    for kind, topics in (("released", ["fixes"]), ("patched", ["fixes", "features"])):
+        trees = [work / package / kind for package in RELEASES]
+        python = install(work / kind, dependencies, *trees)
+        cache = work / "specreduce" / "cache"
+        settings = environment(XDG_CACHE_HOME=str(cache), OMP_NUM_THREADS="1", MPLBACKEND="Agg")
+        for which in topics:
+            answer = run([python, HERE / "compare.py", which], env=settings)
+            columns[kind, which] = json.loads(answer.splitlines()[-1])
+    return tables(
+        columns["released", "fixes"], columns["patched", "fixes"], columns["patched", "features"]
+    )
+
+
 def main():
     """Check both packages and say how it went."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", nargs="?", type=Path, help="where to work, and to leave it all")
+    parser.add_argument("--with-slitlapse", action="store_true", help="also test the rooms")
+    parser.add_argument("--numbers", action="store_true", help="also print numbers before, after")
+    args = parser.parse_args()
     start = time.monotonic()
-    work = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp())
+    work = Path(tempfile.mkdtemp()) if args.folder is None else args.folder
     try:
-        dependencies = install_dependencies(work / "dependencies")
+        more = requirements() if args.with_slitlapse else []
+        dependencies = install_dependencies(work / "dependencies", *more)
         wrong = [line for package in RELEASES for line in check(package, work, dependencies)]
+        if args.with_slitlapse:
+            wrong += with_slitlapse(work, dependencies)
+        if args.numbers:
+            print(numbers(work, dependencies))
     finally:
-        if len(sys.argv) == 1:
+        if args.folder is None:
             shutil.rmtree(work, ignore_errors=True)
     print("\n".join(wrong) or "All patches apply, and every test passes that passed before.")
     print(f"{time.monotonic() - start:.0f} s")

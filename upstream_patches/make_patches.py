@@ -138,7 +138,7 @@ def _dotted(path):
     return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-def _homes(package):
+def homes(package):
     """Return where public names and modules of ours live upstream."""
     names, modules = {}, {}
     for feature in FEATURES:
@@ -159,7 +159,7 @@ def _homes(package):
 
 def rewrite(text, package):
     """Point the imports of a text, and of its examples, to upstream's modules."""
-    names, modules = _homes(package)
+    names, modules = homes(package)
 
     def replace(match):
         module, lead = f"slitlapse.{match['module']}", match["lead"]
@@ -193,7 +193,7 @@ def _imports(tree):
 
 def _for_upstream(text, package):
     """Leave out tests that need real frames or what upstream has not, and our marker."""
-    names, modules = _homes(package)
+    names, modules = homes(package)
     lines = [line for line in text.split("\n") if line.strip() != "@pytest.mark.slow"]
     gone = {"real_data"} | {
         name
