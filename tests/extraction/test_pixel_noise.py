@@ -53,6 +53,16 @@ def test_a_cut_out_keeps_the_sky_fit_on_the_whole_frame():
     np.testing.assert_allclose(cut.aperture_variance(weights), cut.sky.sum(axis=0))
 
 
+def test_a_sky_fit_that_can_cut_itself_is_asked_to():
+    class SkyFit:
+        def cut(self, window):
+            return lambda weights: weights.sum(axis=0) * window.n_rows
+
+    window = RowWindow.around(np.linspace(8, 11, 6), half_rows=2, n_y=20)
+    cut = PixelNoise(2.0, aperture_variance=SkyFit()).cut(window)
+    np.testing.assert_array_equal(cut.aperture_variance(np.ones((5, 6))), np.full(6, 25.0))
+
+
 def test_quantities_and_nonsense_are_refused():
     import astropy.units as u
 

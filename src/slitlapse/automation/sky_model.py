@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -36,13 +37,61 @@ class SkyModel:
     ----------
     image : array, shape (n_y, n_x)
         In electron; NaN where it is not known.
-    aperture_variance : callable
+    aperture_variance : `ApertureVariance`
         Takes weights of the frame's shape, gives the variance of the weighted sum of the
         model, shape (n_x,).
     """
 
     image: np.ndarray
     aperture_variance: object
+
+
+@dataclass(frozen=True, eq=False)
+class ApertureVariance:
+    """
+    How well the tilted sky is known in a weighted sum of pixels.
+
+    Parameters
+    ----------
+    fit : `~slitlapse.sky.SplineFit`
+        Of the rows ``rows`` of the frame.
+    rows : slice
+    """
+
+    fit: object
+    rows: slice
+
+    def __call__(self, weights):
+        """Variance of the sum of the model with weights of the frame's shape, shape (n_x,)."""
+        return self.fit.aperture_variance(weights[self.rows])
+
+    def cut(self, window):
+        """The same for weights in the cut-out of a `~slitlapse.extraction.RowWindow`, faster."""
+        return self.fit.around(window.first_row - self.rows.start, window.n_rows)
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnVariance:
+    """
+    How well a sky that was fitted column by column is known in a weighted sum of pixels.
+
+    Parameters
+    ----------
+    fit : `~slitlapse.sky.ColumnFit`
+    rows : slice
+    """
+
+    fit: object
+    rows: slice
+
+    def __call__(self, weights):
+        """Variance of the sum of the model with weights of the frame's shape, shape (n_x,)."""
+        rows = np.arange(self.rows.start, self.rows.stop)
+        return self.fit.aperture_variance(weights[self.rows], rows)
+
+    def cut(self, window):
+        """The same for weights in the cut-out of a `~slitlapse.extraction.RowWindow`, faster."""
+        return partial(self.fit.aperture_variance, rows=window.rows)
 
 
 @dataclass(frozen=True)
@@ -110,7 +159,7 @@ class SkyPlan:
         )
         image = np.full(data.shape, np.nan)
         image[rows] = fit.model
-        return SkyModel(image, lambda weights: fit.aperture_variance(weights[rows]))
+        return SkyModel(image, ApertureVariance(fit, rows))
 
     def _fit_columns(self, data, bad, name):
         pixels, factor = self.pixels[name], self.photon_factor
@@ -129,7 +178,7 @@ class SkyPlan:
         rows = np.arange(self.rows.start, self.rows.stop)
         image = np.full(data.shape, np.nan)
         image[self.rows] = fit.evaluate(rows)
-        return SkyModel(image, lambda weights: fit.aperture_variance(weights[self.rows], rows))
+        return SkyModel(image, ColumnVariance(fit, self.rows))
 
 
 def plan_sky(night, placement, calibration, read_noise, tilt, half_rows, notes):

@@ -33,7 +33,8 @@ class PixelNoise:
         Its standard deviation.
     aperture_variance : callable, optional
         Given weights of the shape of the frame, returns the variance (n_x,) that the uncertainty
-        of the subtracted sky gives their weighted sum along the columns.
+        of the subtracted sky gives their weighted sum along the columns. If it has a method
+        ``cut(window)``, that gives the same for weights of a cut-out.
     variance : `~numpy.ndarray`, shape (n_y, n_x), optional
         Variance map of a frame whose noise is known from elsewhere (of a drizzled frame,
         1 / weight). It replaces all of the above except the sky's fit, and counts as "read",
@@ -144,7 +145,11 @@ class PixelNoise:
         parts = {name: window.cut(getattr(self, name)) for name in names}
         if self.aperture_variance is not None:
             whole = self.aperture_variance
-            parts["aperture_variance"] = lambda weights: whole(window.paste(weights))
+            cut = getattr(whole, "cut", None)
+            if cut is None:
+                parts["aperture_variance"] = lambda weights: whole(window.paste(weights))
+            else:
+                parts["aperture_variance"] = cut(window)
         return replace(self, **parts)
 
     def _sensitivity(self):

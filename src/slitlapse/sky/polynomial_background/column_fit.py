@@ -53,10 +53,15 @@ class ColumnFit:
         Return the variance per column of the sum of ``weights`` times the sky model.
 
         ``weights``, shape (n_rows, n_x), is 1 in a boxcar aperture or holds optimal weights;
-        ``rows``, shape (n_rows,), are its rows in the image. The covariance between pixels is
-        included. Shape (n_x,), in the unit of the image squared.
+        ``rows``, shape (n_rows,), are its rows in the image, or (n_rows, n_x) where they differ
+        from column to column. The covariance between pixels is included. Shape (n_x,), in the
+        unit of the image squared.
         """
-        moments = weights.T @ self.basis(rows)
+        basis = self.basis(rows)
+        if basis.ndim == 3:
+            moments = np.einsum("yx,yxk->xk", weights, basis)
+        else:
+            moments = weights.T @ basis
         # the einsum of three terms does not pair them up by itself
         return np.einsum("xk,xk->x", moments, np.einsum("xkl,xl->xk", self.covariance, moments))
 

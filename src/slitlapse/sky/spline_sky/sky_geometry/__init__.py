@@ -6,17 +6,18 @@ from functools import cached_property
 
 import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
-from scipy.ndimage import maximum_filter1d
 
 from .aperture_band import make_band
 from .banded_splines import BandedSplines
+from .left_out import solve_without
 from .one_spectrum import separate
+from .outliers import WavelengthCuts, column_limit
 from .spline_fit import SplineFit
 
 __all__ = ["IlluminationWarning", "SkyGeometry", "SplineFit"]
 
-MAD_TO_SIGMA = 1.4826  # for a Gaussian
 SPARE_ROWS = 6  # on each side of a star's window, for its drift
+REACH = (1, 4, 6, 4, 1)  # of the model in a pixel, in intervals between knots
 MOST_BANDS = 12  # windows that are remembered
 
 
@@ -110,6 +111,7 @@ class SkyGeometry:
         self._weights = keep / self.variance
         self._factor = self._splines.factorise(self._weights)
         self._covariances, self._bands = {}, []
+        vars(self).pop("_information", None)  # of a copy's other weights
 
     @property
     def supported(self):
@@ -150,6 +152,24 @@ class SkyGeometry:
         wide = first_row - SPARE_ROWS, n_rows + 2 * SPARE_ROWS
         self._bands.append(make_band(self._splines, self._covariance, self.supported, *wide))
         return self._bands[-1].cut(first_row, n_rows)
+
+    def _raised_without(self, pixels):
+        """Return the factor by which missing pixels raise the variance, spline by spline."""
+        splines = self._splines
+        if pixels.size == 0:
+            return np.ones(splines.n_knots)
+        cells, weights = splines.interval.ravel()[pixels], self._weights.ravel()[pixels]
+        lost = np.bincount(cells, weights, splines.n_knots)
+        # what a pixel of the model draws on: some intervals around it
+        lost, everything = (np.convolve(sums, REACH, "same") for sums in (lost, self._information))
+        kept = 1 - np.divide(lost, everything, out=np.zeros(lost.size), where=everything > 0)
+        return np.divide(1.0, kept, out=np.full(kept.size, np.nan), where=kept > 1e-3)
+
+    @cached_property
+    def _information(self):
+        """Sum of the weights in each interval between knots, shape (n_knots,)."""
+        splines = self._splines
+        return np.bincount(splines.interval.ravel(), self._weights.ravel(), splines.n_knots)
 
     def weighted(self, variance, left_out=None):
         """
@@ -249,17 +269,20 @@ class SkyGeometry:
         sky, weights = self.sky_pixels, self._weights
         everything = self._splines.moments(weights * data)
         static = bad & sky
-        left_out = static if sigma is None else static | self._glaring(data, ~bad, read_variance)
+        if sigma is None:
+            left_out = static
+        else:
+            left_out = static | (sky & self._cuts.glaring(data, ~bad, read_variance))
         limit = None
         for i in range(int(maxiters) + 1):
-            coefficients = self._without(everything, data, weights, np.flatnonzero(left_out))
+            coefficients = self._solve(everything, data, np.flatnonzero(left_out))
             model = self._splines.evaluate(coefficients)
             variance = read_variance + photon_factor * np.maximum(model, 0.0)
             if sigma is None or i == maxiters:
                 break
             square = (data - model) ** 2
             if limit is None:
-                limit = _column_limit(square, variance, sky, sigma)
+                limit = column_limit(square, variance, sky, sigma)
             wild = static | (sky & (square > limit * variance))
             if np.array_equal(wild, left_out):
                 break
@@ -267,74 +290,18 @@ class SkyGeometry:
         return SplineFit(self, coefficients, model, variance, sky & ~left_out)
 
     @cached_property
-    def _straight(self):
-        """Rows (about 100) and the columns in them nearest to the middle of each interval."""
-        splines, n_x = self._splines, self.sky_pixels.shape[1]
-        rows = np.arange(0, len(self.sky_pixels), max(len(self.sky_pixels) // 100, 1))
-        middles = splines.knots[1:-2] + splines.spacing / 2
-        column = np.arange(n_x)
-        found = [np.interp(middles, self.effective_pixel[row], column, -9, -9) for row in rows]
-        columns = np.rint(found).astype(int)
-        use = (columns >= 0) & self.sky_pixels[rows[:, np.newaxis], columns]
-        return rows[:, np.newaxis], columns, use
+    def _cuts(self):
+        return WavelengthCuts(self._splines, self.effective_pixel, self.sky_pixels)
 
-    def _glaring(self, data, good, read_variance):
-        """
-        Find hits so bright that one would spoil the first fit around it.
-
-        A pixel is one if it is far above what the brightest tenth of the rows show nearby at
-        the same wavelength.
-        """
-        rows, columns, use = self._straight
-        use = use & good[rows, columns]
-        few = np.where(use, data[rows, columns], -np.inf).T
-        rank = int(0.9 * few.shape[1])
-        level = np.partition(np.ascontiguousarray(few), rank, axis=1)[:, rank]
-        level = np.maximum(maximum_filter1d(level, 5), 0.0)
-        noise = np.sqrt(np.median(read_variance) + level)
-        high, low = 1.5 * level + 20 * noise, -20 * noise
-        high[np.count_nonzero(use, axis=0) < 0.2 * len(rows)] = np.inf
-        cell = self._splines.interval
-        return self.sky_pixels & good & ((data > high[cell]) | (data < low[cell]))
-
-    def _without(self, everything, data, weights, pixels):
-        """
-        Solve with some pixels left out, by conjugate gradients that start from all pixels.
-
-        Some rounds do, each much cheaper than a new factor.
-        """
-        splines, solve = self._splines, lambda moments: self._splines.solve(self._factor, moments)
-        if pixels.size == 0:
-            return solve(everything)
-        design, index = splines.rows_of(pixels)
-        weight = weights.ravel()[pixels]
-
-        def spread(values):
-            total = design * (weight * values)[:, np.newaxis]
-            return np.bincount(index.ravel(), total.ravel(), everything.size)
-
-        def missing(coefficients):
-            return spread(np.einsum("pi,pi->p", design, coefficients[index]))
-
-        solution = solve(everything - spread(data.ravel()[pixels]))
-        residual = missing(solution)
-        step = preconditioned = solve(residual)
-        image = residual  # of the step, under the normal equations of all pixels
-        error = residual @ preconditioned
-        for _ in range(40):
-            if error < 1e-9:  # chi-square, in the metric of all pixels, that is still missing
-                return solution
-            change = image - missing(step)
-            length = error / (step @ change)
-            solution, residual = solution + length * step, residual - length * change
-            preconditioned, before = solve(residual), error
-            error = residual @ preconditioned
-            step = preconditioned + error / before * step
-            image = residual + error / before * image
+    def _solve(self, everything, data, pixels):
+        """Return the coefficients with some pixels left out."""
+        found = solve_without(self._splines, self._factor, everything, data, self._weights, pixels)
+        if found is not None:
+            return found
         left_out = np.zeros(data.size, dtype=bool)
         left_out[pixels] = True
         exact = self.weighted(self.variance, left_out.reshape(data.shape))
-        return splines.solve(exact._factor, everything - spread(data.ravel()[pixels]))
+        return exact._splines.solve(exact._factor, exact._splines.moments(exact._weights * data))
 
     def aperture_variance(self, weights, variance=None):
         """
@@ -364,23 +331,3 @@ class SkyGeometry:
             now, then = (np.sum(square * v, axis=0) for v in (variance, self.variance))
             total *= np.divide(now, then, out=np.ones(total.size), where=then > 0)
         return np.where(unknown, np.nan, total)
-
-
-def _column_limit(square, variance, sky, sigma):
-    """
-    Return the largest square of a residual, in units of its variance, that is no outlier.
-
-    Where the model does not follow the sky (a wrong tilt), the residuals of whole columns
-    scatter by more than the noise; the limit grows with them, so that lines are not rejected.
-    """
-    limit = np.full(square.shape[1], float(sigma) ** 2)
-    columns = np.flatnonzero(np.any(sky & (square > sigma**2 * variance), axis=0))
-    step = max(len(square) // 100, 1)
-    few = (square[::step, columns] / variance[::step, columns]).T
-    use = sky[::step, columns].T
-    # unused pixels alternate between the two ends and leave the median where it is
-    ends = np.where(np.cumsum(~use, axis=1) % 2 == 0, 0.0, np.inf)
-    middle = few.shape[1] // 2
-    scatter = np.partition(np.where(use, few, ends), middle, axis=1)[:, middle]
-    limit[columns] *= np.maximum(MAD_TO_SIGMA**2 * scatter, 1.0)
-    return limit

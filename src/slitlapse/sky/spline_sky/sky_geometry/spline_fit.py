@@ -1,6 +1,7 @@
 """What is the sky of one exposure, and how well is it known?"""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -50,8 +51,61 @@ class SplineFit:
         return self.geometry.supported
 
     def aperture_variance(self, weights):
-        """Return `SkyGeometry.aperture_variance` for this exposure."""
-        return self.geometry.aperture_variance(weights, self.variance)
+        """
+        Return `SkyGeometry.aperture_variance` for this exposure.
+
+        Pixels that were left out raise it by the share of the information that they held on
+        the wavelength in question: right within 1 % on average for a tenth of the pixels. In one
+        column it matters which they were; for a cosmic ray in 300 rows that is below 1 %.
+        """
+        weights = np.asarray(weights, dtype=float)
+        total = self.geometry.aperture_variance(weights, self.variance)
+        square = weights**2
+        sums = np.maximum(np.sum(square, axis=0), 1e-300)
+        interval = np.sum(square * self.geometry._splines.interval, axis=0) / sums
+        return total * self._raised[np.rint(interval).astype(int)]
+
+    def around(self, first_row, n_rows):
+        """
+        Return the same for cut-outs around a star, by some multiplications per pixel.
+
+        The covariance of the sky in these rows is worked out once for all exposures
+        (`SkyGeometry.band`) but for a thousandth of the variance.
+
+        Parameters
+        ----------
+        first_row : array of int, shape (n_x,)
+            Row of the image that the first row of the cut-out shows, column by column.
+        n_rows : int
+            Number of rows of the cut-out.
+
+        Returns
+        -------
+        callable
+            Given weights of shape (n_rows, n_x), returns the variance, shape (n_x,).
+        """
+        band, geometry = self.geometry.band(first_row, n_rows), self.geometry
+        n_y, n_x = self.variance.shape
+        rows = np.clip(first_row + np.arange(n_rows)[:, np.newaxis], 0, n_y - 1)
+        index = rows * n_x + np.arange(n_x)
+        now, then = np.take(self.variance, index), np.take(geometry.variance, index)
+        raised = self._raised[np.take(geometry._splines.interval, index[n_rows // 2])]
+
+        def variance_of(weights):
+            square = np.square(weights)
+            before = np.einsum("yx,yx->x", square, then)
+            ratio = np.einsum("yx,yx->x", square, now)
+            ratio = np.divide(ratio, before, out=np.ones(n_x), where=before > 0)
+            return band.variance(weights) * ratio * raised
+
+        return variance_of
+
+    @cached_property
+    def _raised(self):
+        """Factor by which pixels that were left out raise the variance, shape (n_knots,)."""
+        geometry = self.geometry
+        missing = np.flatnonzero(geometry.sky_pixels & ~self.used)
+        return geometry._raised_without(missing)
 
     def line_excess(self, data):
         """

@@ -1,0 +1,88 @@
+"""Which pixels show no sky but a cosmic ray, and which only a model that does not fit?"""
+
+import numpy as np
+from scipy.ndimage import maximum_filter1d
+
+__all__ = ["WavelengthCuts", "column_limit"]
+
+MAD_TO_SIGMA = 1.4826  # for a Gaussian
+FEW = 100  # rows are enough to see how bright the sky is
+
+
+class WavelengthCuts:
+    """
+    Cuts along the lines of the sky, one for each interval between knots, to see what stands out.
+
+    Parameters
+    ----------
+    splines : `BandedSplines`
+    effective_pixel : array, shape (n_rows, n_x)
+    sky_pixels : array of bool, shape (n_rows, n_x)
+    """
+
+    def __init__(self, splines, effective_pixel, sky_pixels):
+        rows = np.arange(0, len(sky_pixels), max(len(sky_pixels) // FEW, 1))
+        middles = splines.knots[1:-2] + splines.spacing / 2
+        column = np.arange(sky_pixels.shape[1])
+        found = [np.interp(middles, effective_pixel[row], column, -9, -9) for row in rows]
+        self.interval = splines.interval
+        self.rows, self.columns = rows[:, np.newaxis], np.rint(found).astype(int)
+        self.use = (self.columns >= 0) & sky_pixels[self.rows, self.columns]
+
+    def glaring(self, data, good, read_variance):
+        """
+        Find hits so bright that one would spoil the first fit around it.
+
+        A pixel is one if it is far above what the brightest tenth of the rows show nearby at
+        the same wavelength.
+
+        Parameters
+        ----------
+        data : array, shape (n_rows, n_x)
+        good : array of bool, shape (n_rows, n_x)
+        read_variance : float or array
+
+        Returns
+        -------
+        array of bool, shape (n_rows, n_x)
+        """
+        use = self.use & good[self.rows, self.columns]
+        few = np.where(use, data[self.rows, self.columns], -np.inf).T
+        rank = int(0.9 * few.shape[1])
+        level = np.partition(np.ascontiguousarray(few), rank, axis=1)[:, rank]
+        level = np.maximum(maximum_filter1d(level, 5), 0.0)
+        noise = np.sqrt(np.median(read_variance) + level)
+        high, low = 1.5 * level + 20 * noise, -20 * noise
+        high[np.count_nonzero(use, axis=0) < 0.2 * len(self.rows)] = np.inf
+        return good & ((data > high[self.interval]) | (data < low[self.interval]))
+
+
+def column_limit(square, variance, sky, sigma):
+    """
+    Return the largest square of a residual, in units of its variance, that is no outlier.
+
+    Where the model does not follow the sky (a wrong tilt), the residuals of whole columns
+    scatter by more than the noise; the limit grows with them, so that lines are not rejected.
+
+    Parameters
+    ----------
+    square, variance : array, shape (n_rows, n_x)
+        Of the residuals.
+    sky : array of bool, shape (n_rows, n_x)
+    sigma : float
+
+    Returns
+    -------
+    array, shape (n_x,)
+    """
+    limit = np.full(square.shape[1], float(sigma) ** 2)
+    columns = np.flatnonzero(np.any(sky & (square > sigma**2 * variance), axis=0))
+    step = max(len(square) // FEW, 1)
+    few = (square[::step, columns] / variance[::step, columns]).T
+    use = sky[::step, columns].T
+    # unused pixels alternate between the two ends and leave the median where it is
+    ends = np.where(np.cumsum(~use, axis=1) % 2 == 0, 0.0, np.inf)
+    middle = few.shape[1] // 2
+    scatter = np.partition(np.where(use, few, ends), middle, axis=1)[:, middle]
+    limit[columns] *= np.maximum(MAD_TO_SIGMA**2 * scatter, 1.0)
+    return limit
