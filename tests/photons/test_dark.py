@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from astropy.nddata import CCDData, StdDevUncertainty
 
+from slitlapse.photons import Amplifier, combine_frames, simulate_bias, simulate_dark, to_electrons
 from slitlapse.photons.dark import DarkCurrent
 
 
@@ -21,6 +22,27 @@ def test_the_dark_we_put_in_comes_back_per_second_with_its_hot_pixels():
     assert abs(pull.mean()) < 4 / np.sqrt(pull.size)
     assert abs(pull.std() - 1) < 4 / np.sqrt(2 * pull.size)
     assert dark.expected(2 * u.min)[10, 20].value == pytest.approx(30 * 120, rel=0.1)
+
+
+def test_raw_biases_and_darks_give_back_the_dark_current_they_were_made_with():
+    amplifiers = [Amplifier("[1:90,1:70]", gain=1.3, read_noise=4.0, name="one")]
+    rng, unit = np.random.default_rng(2), u.electron / u.s
+    rate = np.full((70, 90), 0.2)
+    rate[rng.uniform(size=rate.shape) < 0.005] = 5.0
+    truth = DarkCurrent(rate * unit, 0 * rate * unit)
+    pattern = rng.normal(0, 6, rate.shape)
+    options = {"rng": rng, "bias_pattern": pattern, "bias_level": 800}
+    biases = [simulate_bias(amplifiers, **options) for _ in range(12)]
+    bias = combine_frames([to_electrons(b, amplifiers, light=False) for b in biases])
+    darks = [simulate_dark(truth, 300 * u.s, amplifiers, **options) for _ in range(9)]
+    master = combine_frames([to_electrons(d, amplifiers, bias=bias) for d in darks])
+    found = DarkCurrent.from_master(master, 300 * u.s)
+    assert np.array_equal(found.hot, rate > 1)
+    # the error of the bias is the same in all darks: their mean does not make it smaller
+    share = np.hypot(1, bias.uncertainty.array / master.uncertainty.array)
+    pull = (found.rate.value - rate) / found.uncertainty.value / share
+    assert abs(pull.std() - 1) < 0.1
+    assert abs(np.mean(found.rate.value - rate)) < 4 * 4 / np.sqrt(12 * rate.size) / 300 + 1e-3
 
 
 def test_wrong_units_are_refused():

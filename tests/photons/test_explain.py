@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from slitlapse.photons import Amplifier, combine_frames, simulate_bias, to_electrons, to_raw
+from slitlapse.photons import (
+    Amplifier,
+    combine_frames,
+    measure_read_noise,
+    simulate_bias,
+    to_electrons,
+    to_raw,
+)
 from slitlapse.photons.explain import flip_biases, plot_bias_frames, plot_master, plot_pixel_scatter
 
 ONE = (Amplifier("[1:60,1:80]", "[61:80,1:80]", gain=2.0, read_noise=4.0, name="one"),)
@@ -14,6 +21,18 @@ def test_bias_frames_show_their_median():
     axes = plot_bias_frames(biases)
     assert np.array_equal(axes[0].images[0].get_array(), biases[0].data)
     assert np.array_equal(axes[1].images[0].get_array(), np.median([b.data for b in biases], 0))
+
+
+def test_bias_frames_show_the_measured_noise_over_their_own():
+    rng = np.random.default_rng(1)
+    biases = [simulate_bias(ONE, rng=rng) for _ in range(3)]
+    noises = measure_read_noise(biases, ONE)
+    axes = plot_bias_frames(biases, noises)
+    bars = np.array([bar.get_height() for bar in axes[2].patches])
+    curve = axes[2].lines[0].get_ydata()
+    assert bars.sum() > 0.99 * 2 * 60 * 80
+    # two differences of 4800 pixels share a frame; bins hold whole steps of the integers
+    assert abs(bars.max() / curve.max() - 1) < 4 * np.sqrt(1.5 / curve.max())
 
 
 def test_pixel_scatter_follows_the_prediction():

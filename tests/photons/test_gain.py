@@ -76,3 +76,13 @@ def test_flats_without_light_or_without_a_level_are_refused():
     bare = [Amplifier("[1:100,1:100]", gain=1.2, read_noise=3.8, name="bare")]
     with pytest.raises(ValueError, match=r"'bare' has no overscan.*give bias frames"):
         measure_gain([simulate_flat(LAMP[:, :100], bare, rng=rng) for _ in range(2)], bare)
+
+
+def test_the_line_of_the_gain_goes_through_the_points():
+    rng = np.random.default_rng(3)
+    flats = [simulate_flat(LAMP, AMPLIFIERS, rng=rng) for _ in range(2)]
+    ax = measure_gain(flats, AMPLIFIERS)[0].plot()
+    x, y = ax.lines[0].get_data()
+    line = np.interp(x, *ax.lines[-1].get_data())
+    # 250 pixels in a bin
+    assert abs(np.std(y / line - 1) * np.sqrt(250 / 2) - 1) < 4 / np.sqrt(2 * 40)

@@ -33,10 +33,19 @@ QUADRANTS = tuple(
 )
 BELOW = (Amplifier("[1:100,35:120]", "[1:100,1:34]", gain=2.45, read_noise=5.0, name="one"),)
 LEFT = (Amplifier("[21:100,1:60]", "[1:20,1:60]", gain=0.9, read_noise=4.0, name="one"),)
-LAYOUTS = {"two": TWO, "quadrants": QUADRANTS, "below": BELOW, "left": LEFT}
-
-
-SHAPES = {"two": (80, 120), "quadrants": (80, 100), "below": (86, 100), "left": (60, 80)}
+ABOVE = (
+    Amplifier(
+        (slice(0, 60), slice(0, 100)), (slice(62, 90), slice(0, 100)), gain=1.7, read_noise=4.4
+    ),
+)
+LAYOUTS = {"two": TWO, "quadrants": QUADRANTS, "below": BELOW, "left": LEFT, "above": ABOVE}
+SHAPES = {
+    "two": (80, 120),
+    "quadrants": (80, 100),
+    "below": (86, 100),
+    "left": (60, 80),
+    "above": (60, 100),
+}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

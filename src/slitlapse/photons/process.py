@@ -69,7 +69,7 @@ def process_amplifiers(
     meta["OVERSCAN"] = method if any(a.overscan is not None for a in amplifiers) else "none"
     _check_bias(bias, shape, amplifiers, meta["OVERSCAN"])
     for number, (frame, amplifier) in enumerate(zip(frames, amplifiers, strict=True), start=1):
-        target = target_of(amplifier, box)
+        target = amplifier.place_in(box)
         level = None
         if overscan is not None and amplifier.overscan is not None:
             level = amplifier.measure_level(
@@ -213,7 +213,7 @@ def _frames(ccd, amplifiers):
 
 def bounding_box(amplifiers):
     """Slices (y, x) around all output sections, which must fill it once."""
-    ends = [[sorted(_ends(s)) for s in amplifier.output] for amplifier in amplifiers]
+    ends = [amplifier.extent for amplifier in amplifiers]
     low = [min(end[axis][0] for end in ends) for axis in (0, 1)]
     high = [max(end[axis][1] for end in ends) for axis in (0, 1)]
     for i, first in enumerate(ends):
@@ -231,23 +231,6 @@ def bounding_box(amplifiers):
             f"[{low[1] + 1}:{high[1]},{low[0] + 1}:{high[0]}]; add the missing amplifier."
         )
     return slice(low[0], high[0]), slice(low[1], high[1])
-
-
-def _ends(s):
-    """First and one-past-last pixel of a slice that may run backward."""
-    if s.step == -1:
-        return (0 if s.stop is None else s.stop + 1), s.start + 1
-    return s.start, s.stop
-
-
-def target_of(amplifier, box):
-    """Where an amplifier's data go in the trimmed frame, possibly backward."""
-    target = []
-    for s, edge in zip(amplifier.output, box, strict=True):
-        low, high = (value - edge.start for value in _ends(s))
-        backward = slice(high - 1, low - 1 if low > 0 else None, -1)
-        target.append(backward if s.step == -1 else slice(low, high))
-    return tuple(target)
 
 
 def _bad(frame):

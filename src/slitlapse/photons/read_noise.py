@@ -56,9 +56,7 @@ class ReadNoise:
 
         ax = plt.gca() if ax is None else ax
         values, sigma = self.scatter.value, self.sigma.value
-        _, edges, _ = ax.hist(
-            values, **{"bins": np.linspace(-5 * sigma, 5 * sigma, 51), "alpha": 0.5, **kwargs}
-        )
+        _, edges, _ = ax.hist(values, **{"bins": _bins(values, sigma), "alpha": 0.5, **kwargs})
         x = np.linspace(edges[0], edges[-1], 400)
         peak = len(values) * (edges[1] - edges[0]) / np.sqrt(2 * np.pi) / sigma
         ax.plot(x, peak * np.exp(-0.5 * (x / sigma) ** 2), label=f"sigma = {self.sigma:.3g}")
@@ -67,6 +65,19 @@ class ReadNoise:
         ax.set_ylim(bottom=0.5)
         ax.legend()
         return ax
+
+
+def _bins(values, sigma):
+    """Edges of bins out to 5 sigma, each as wide as one or more steps if the values have steps."""
+    width, unique = sigma / 5, np.unique(np.round(values / sigma, 6))
+    first = -5 * sigma
+    if len(unique) < len(values) / 10:  # of integers: each bin must hold as many of them
+        step = sigma * np.diff(unique).min()
+        width = step * max(1, round(width / step))
+        first = (
+            sigma * unique[np.argmin(np.abs(unique))] - (np.ceil(5 * sigma / width) + 0.5) * width
+        )
+    return first + width * np.arange(np.ceil((5 * sigma - first) / width) + 1)
 
 
 def measure_read_noise(biases, amplifiers, *, sigma_clip=5.0, tolerance=0.1):

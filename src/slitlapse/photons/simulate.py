@@ -4,7 +4,7 @@ import astropy.units as u
 import numpy as np
 from astropy.nddata import CCDData
 
-from .process import bounding_box, target_of
+from .process import bounding_box
 
 __all__ = ["simulate_bias", "simulate_dark", "simulate_flat", "to_raw"]
 
@@ -96,7 +96,7 @@ def to_raw(
         raw = levels[group[0]] + rng.normal(0, noise, size)
         for i in group:
             amplifier = amplifiers[i]
-            here = light[target_of(amplifier, box)]
+            here = light[amplifier.place_in(box)]
             _read_out(raw, here, amplifier, levels[i], drifts[i], rng)
         kind = np.uint16 if saturation <= ADU_MAX else np.uint32
         raw = np.clip(np.rint(raw), 0, saturation).astype(kind)

@@ -65,6 +65,13 @@ def test_an_output_that_runs_backward_survives_a_copy(output):
     assert copy.gain.value == 2
 
 
+def test_data_are_placed_in_the_part_of_the_detector_that_is_kept():
+    amplifier = Amplifier("[1:10,1:5]", gain=1.0, output="[20:11,6:10]")
+    assert amplifier.extent == ((5, 10), (10, 20))
+    assert amplifier.place_in((slice(5, 10), slice(2, 20))) == (slice(0, 5), slice(17, 7, -1))
+    assert amplifier.place_in((slice(0, 10), slice(10, 20)))[1] == slice(9, None, -1)
+
+
 def test_an_output_of_another_size_is_refused():
     with pytest.raises(
         ValueError, match=r"'a' reads \(5, 10\) pixels.*but.*has \(5, 9\).*same size"

@@ -132,6 +132,32 @@ class Amplifier:
         new = {"gain": gain, "read_noise": read_noise}
         return replace(self, **{key: value for key, value in new.items() if value is not None})
 
+    @property
+    def extent(self):
+        """First and one-past-last pixel of the output section along y, and along x."""
+        return tuple(_ends(s) for s in self.output)
+
+    def place_in(self, box):
+        """
+        Tell where this amplifier's data go in a part of the detector.
+
+        Parameters
+        ----------
+        box : tuple of slice
+            The part (y, x), such as what all amplifiers fill together.
+
+        Returns
+        -------
+        tuple of slice
+            Backward where the amplifier reads from the other side.
+        """
+        place = []
+        for s, (low, high), edge in zip(self.output, self.extent, box, strict=True):
+            low, high = low - edge.start, high - edge.start
+            backward = slice(high - 1, low - 1 if low > 0 else None, -1)
+            place.append(backward if s.step == -1 else slice(low, high))
+        return tuple(place)
+
     def check(self, shape):
         """Raise `ValueError` if a section reaches outside a frame of ``shape`` (n_y, n_x)."""
         for what, section in (("data", self.data), ("overscan", self.overscan)):
