@@ -8,7 +8,8 @@ and runs the tests of the rooms, the long ones too.
 import json
 import tomllib
 
-from make_patches import FEATURES, ROOT, homes
+from features import FEATURES
+from make_patches import ROOT, homes
 from sources import RELEASES, run
 
 ROOMS = sorted({source.split("/")[0] for feature in FEATURES for source in feature.modules})
