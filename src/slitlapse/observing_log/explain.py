@@ -15,6 +15,8 @@ from .frame_files import read_header
 
 __all__ = ["flip_through", "log_line", "plot_night"]
 
+LEVELS = {"counts_high": "99th percentile", "bias_level": "bias level"}
+CLOCK_STEPS = (1 / 12, 1 / 6, 1 / 4, 1 / 2, 1, 2, 3)  # hours between numbers
 MARKS = {"bias": "s", "dark": "D", "flat": "^", "arc": "v", "science": "o", "other": "x"}
 
 
@@ -58,7 +60,9 @@ def flip_through(table, folder=None, *, extension=0, kinds=None, **kwargs):
     kinds : list of str, optional
         Only these kinds.
     **kwargs
-        For `~slitlapse.look.FlipBook`; each frame has its own scale unless ``same_scale`` is True.
+        For `~slitlapse.look.FlipBook`; each frame has its own scale unless ``same_scale`` is True,
+        and grey follows counts like an inverse hyperbolic sine, which shows sky and stars alike,
+        unless ``options`` say otherwise (of biases and darks alone, it follows them linearly).
 
     Returns
     -------
@@ -68,7 +72,9 @@ def flip_through(table, folder=None, *, extension=0, kinds=None, **kwargs):
     folder = Path(table.meta["folder"] if folder is None else folder)
     rows = [row for row in table if kinds is None or row["kind"] in kinds]
     frames = [partial(_read, folder / str(row["filename"]), extension) for row in rows]
-    return FlipBook(frames, [log_line(row) for row in rows], **{"same_scale": False, **kwargs})
+    stretch = "linear" if {row["kind"] for row in rows} <= {"bias", "dark"} else "asinh"
+    settings = {"same_scale": False, "options": {"stretch": stretch}, **kwargs}
+    return FlipBook(frames, [log_line(row) for row in rows], **settings)
 
 
 def _read(path, extension):
@@ -93,8 +99,9 @@ def plot_night(table, axes=None):
     Returns
     -------
     axes : `~numpy.ndarray` of `~matplotlib.axes.Axes`
-        Airmass, exposures, and what else there is. Of a table that spans several nights, the one
-        with the most science frames is in view, and the frames out of view are counted.
+        Airmass, exposures, and what else there is; x is in hours after a midnight (UTC). Of a
+        table that spans several nights, the one with the most science frames is drawn, and the
+        frames of others are counted.
 
     Raises
     ------
@@ -104,40 +111,68 @@ def plot_night(table, axes=None):
     known = table[~np.asarray(table["time"].mask)]
     if len(known) == 0:
         raise ValueError("No frame of this log has a time: a night cannot be drawn without.")
-    levels = [name for name in ("counts_high", "bias_level") if name in table.colnames]
-    axes = _new_axes(len(levels)) if axes is None else np.atleast_1d(axes)
-    nights = np.floor(known["time"].mjd + 0.5)  # from noon to noon, UTC
+    nights = _nights(known)
     science = known["kind"] == "science"
-    counted = nights[science] if science.any() else nights
-    night = Counter(counted.tolist()).most_common(1)[0][0]
-    hours = (known["time"].mjd - night) * 24
-    for name in np.unique(known["object"][science]):
-        rows = science & (known["object"] == name)
-        axes[0].plot(hours[rows], known["airmass"][rows], "o-", label=name or "(no name)")
-    axes[0].set_ylabel("airmass")
-    axes[0].invert_yaxis()  # high in the sky is high in the picture
-    if science.any():
-        axes[0].legend(fontsize="small")
-    kinds = [kind for kind in MARKS if kind in known["kind"]]
-    kinds += sorted(set(known["kind"]) - set(MARKS))
-    for number, kind in enumerate(kinds):
-        rows = known["kind"] == kind
-        width = np.nan_to_num(known["exposure_time"][rows].to_value("h"))
-        level = np.full(rows.sum(), number)
-        axes[1].barh(level, width, left=hours[rows] - width / 2, alpha=0.5)
-        axes[1].plot(hours[rows], level, "|", color="k")
-        for ax, name in zip(axes[2:], levels, strict=False):
-            ax.plot(hours[rows], known[name][rows].value, MARKS.get(kind, "+"), label=kind)
-    axes[1].set_yticks(range(len(kinds)), kinds)
-    for ax, name in zip(axes[2:], levels, strict=False):
-        ax.set_ylabel(f"{name.replace('_', ' ')} ({known[name].unit})")
-    if levels:
-        axes[2].legend(fontsize="small", ncols=3)
+    night = Counter((nights[science] if science.any() else nights).tolist()).most_common(1)[0][0]
+    n_hidden = int(np.sum(nights != night))
+    known = known[nights == night]
+    levels = [
+        name for name in LEVELS if name in known.colnames and np.isfinite(known[name].value).any()
+    ]
+    axes = _new_axes(len(levels)) if axes is None else np.atleast_1d(axes)
+    # hours are counted from the midnight (UTC) that is nearest to the middle of the night
+    midnight = np.round(np.median(known["time"].mjd))
+    hours = (known["time"].mjd - midnight) * 24
+    _draw_airmass(axes[0], known, hours)
+    _draw_kinds(axes[1:], known, hours, levels)
     half = np.nan_to_num(known["exposure_time"].to_value("h")) / 2
-    ends = np.concatenate([hours - half, hours + half])[np.tile(nights == night, 2)]
-    _frame(axes, ends, np.sum(nights != night))
-    axes[-1].set_xlabel(f"hours after {Time(night, format='mjd').iso[:10]} 00:00 UTC")
+    _frame(axes, np.concatenate([hours - half, hours + half]), n_hidden)
+    first, last = Time(known["time"].mjd[[0, -1]], format="mjd").strftime("%Y-%m-%d")
+    axes[-1].set_xlabel(f"UTC, {first}" if first == last else f"UTC, {first} to {last}")
     return axes
+
+
+def _nights(table):
+    """Number of the night of each frame; nights part where science frames leave most room."""
+    time = table["time"].mjd
+    science = table["kind"] == "science"
+    clock = np.sort((time[science] if science.any() else time) % 1)
+    room = np.diff(clock, append=clock[0] + 1)
+    widest = np.argmax(room)
+    return np.floor(time - clock[widest] - room[widest] / 2)
+
+
+def _draw_airmass(ax, table, hours):
+    """Airmass of each object."""
+    science = table["kind"] == "science"
+    for name in np.unique(table["object"][science]):
+        rows = science & (table["object"] == name)
+        ax.plot(hours[rows], table["airmass"][rows], "o-", label=name or "(no name)")
+    ax.set_ylabel("airmass")
+    ax.invert_yaxis()  # high in the sky is high in the picture
+    if science.any():
+        ax.legend(fontsize="small")
+
+
+def _draw_kinds(axes, table, hours, levels):
+    """Exposures by kind, and what was measured on them."""
+    kinds = [kind for kind in MARKS if kind in table["kind"]]
+    kinds += sorted(set(table["kind"]) - set(MARKS))
+    colours = [f"C{[*MARKS].index(kind) if kind in MARKS else 9}" for kind in kinds]
+    for number, (kind, colour) in enumerate(zip(kinds, colours, strict=True)):
+        rows = table["kind"] == kind
+        width = np.nan_to_num(table["exposure_time"][rows].to_value("h"))
+        level = np.full(rows.sum(), number)
+        axes[0].barh(level, width, left=hours[rows] - width / 2, alpha=0.5, color=colour)
+        axes[0].plot(hours[rows], level, "|", color="k")
+        for ax, name in zip(axes[1:], levels, strict=False):
+            mark = MARKS.get(kind, "+")
+            ax.plot(hours[rows], table[name][rows].value, mark, label=kind, color=colour)
+    axes[0].set_yticks(range(len(kinds)), kinds)
+    for ax, name in zip(axes[1:], levels, strict=False):
+        ax.set_ylabel(f"{LEVELS[name]}\n({table[name].unit})")
+    if levels:
+        axes[1].legend(fontsize="small", ncols=3)
 
 
 def _new_axes(n_levels):
@@ -152,10 +187,25 @@ def _new_axes(n_levels):
 
 
 def _frame(axes, hours, n_hidden):
-    """Put one night into view, and say how many frames are not."""
+    """Put the night into view with a clock under it, and say how many frames are of others."""
+    from matplotlib.ticker import FuncFormatter, MultipleLocator
+
     room = max(0.03 * np.ptp(hours), 0.1)
+    step = next((each for each in CLOCK_STEPS if np.ptp(hours) + 2 * room < 9 * each), 6)
     for ax in axes:
         ax.set_xlim(hours.min() - room, hours.max() + room)
+        ax.xaxis.set_major_locator(MultipleLocator(step))
+        ax.xaxis.set_major_formatter(FuncFormatter(_clock))
     if n_hidden:
-        words = f"{n_hidden} frames of other nights are not in view"
-        axes[1].set_title(words, fontsize="small", loc="right")
+        words = (
+            "1 frame of another night is"
+            if n_hidden == 1
+            else f"{n_hidden} frames of other nights are"
+        )
+        axes[1].set_title(f"{words} not in view", fontsize="small", loc="right")
+
+
+def _clock(hours, _position=None):
+    """Hours since midnight as the hand of a clock shows them."""
+    minutes = int(np.round(hours * 60)) % (24 * 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"
