@@ -104,6 +104,7 @@ def levels(rng, n_frames=40):
         "settling": lambda t: 5 * np.exp(-t / 0.1),
         "mixed": lambda t: 1.8 * np.sin(6.9 * t + 0.4) + 0.5 * np.sin(29.5 * t + 1),
         "fast": lambda t: 1.8 * np.sin(2 * np.pi * 6 * t + 0.4),
+        "walk": lambda t: np.cumsum(np.random.default_rng(len(t)).normal(0, 0.13, len(t))),
     }
     print("rms of the level per row: automatic, Chebyshev(6), savgol, row by row; pull")
     for n in (200, 400):
@@ -120,7 +121,7 @@ def levels(rng, n_frames=40):
                     if method == "auto":
                         pulls.append((level - drift(t)) / np.sqrt(variance))
             rms = "  ".join(f"{np.sqrt(np.mean(np.square(e))):.3f}" for e in error.values())
-            print(f"  {n} rows, {name:9s} {rms}   {np.std(pulls):.2f}")
+            print(f"  {n} rows, {name:9s} {rms}   {np.sqrt(np.mean(np.square(pulls))):.2f}")
 
 
 def white_light(n_frames=120):

@@ -102,6 +102,27 @@ def test_header_cards_name_sections_and_gain():
         Amplifier.from_header(header, data="DATASEC1", gain=1.0, read_noise="RDNOISE1")
 
 
+@pytest.mark.parametrize(
+    ("cards", "output"),
+    [
+        ({"data": "DATASEC2", "overscan": "BIASSEC2", "output": "CCDSEC2"}, (64, 54)),
+        ({"data": "DSEC12", "overscan": "BSEC12", "output": "CSEC12"}, (64, 54)),
+        ({"data": "TRIMSEC", "overscan": "BIASSEC"}, (1, 11)),
+        ({"data": "[2:11,1:5]", "overscan": "[15:20,1:5]"}, (1, 11)),
+    ],
+)
+def test_sections_come_from_the_cards_that_observatories_write(cards, output):
+    keys = {"data": "[2:11,1:5]", "overscan": "[15:20,1:5]", "output": "[65:56,1:5]"}
+    header = fits.Header()
+    for group in (("DATASEC2", "BIASSEC2", "CCDSEC2"), ("DSEC12", "BSEC12", "CSEC12")):
+        header.update(dict(zip(group, keys.values(), strict=True)))
+    header["TRIMSEC"], header["BIASSEC"] = keys["data"], keys["overscan"]
+    amplifier = Amplifier.from_header(header, **cards, gain=1.0, name="2")
+    assert amplifier.data == (slice(0, 5), slice(1, 11))
+    assert amplifier.overscan == (slice(0, 5), slice(14, 20))
+    assert (amplifier.output[1].start, amplifier.output[1].stop) == output
+
+
 def test_a_section_outside_the_frame_is_refused(amplifier):
     with pytest.raises(ValueError, match=r"overscan section \[11:60,1:400\].*outside.*40 x 400"):
         amplifier.check((400, 40))

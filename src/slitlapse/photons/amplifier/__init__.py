@@ -76,7 +76,8 @@ class Amplifier:
         if sizes[0] != sizes[1]:
             raise ValueError(
                 f"Amplifier {self.name!r} reads {sizes[0]} pixels (y, x), but its output section "
-                f"has {sizes[1]}: give sections of the same size."
+                f"has {sizes[1]}: give sections of the same size (CCDSEC cards of binned frames "
+                "often count unbinned pixels)."
             )
         for key, unit in (("gain", GAIN_UNIT), ("read_noise", u.electron)):
             if (value := getattr(self, key)) is not None:
@@ -200,6 +201,10 @@ class Amplifier:
         54, 1167, computed with a cosine transform). If rows jump by more than that noise, the
         jumps are followed as far as they stand out (not those of columns: a level belongs to the
         time of reading, and what a column does by itself is a defect or the bias's own pattern).
+
+        The errors hold for levels that drift smoothly. Of one that wanders from line to line as a
+        random walk does, by a tenth of the noise of a line mean, the curve is near the best
+        possible, but its errors are up to twice those stated.
         """
         if self.overscan is None:
             raise ValueError(f"Amplifier {self.name!r} has no overscan to measure a level on.")
