@@ -69,6 +69,13 @@ def test_shifts_of_all_things_are_drawn():
     np.testing.assert_array_equal(ax.lines[0].get_xdata(), np.arange(5) * 2)
 
 
+def test_one_series_of_shifts_is_drawn_without_a_name():
+    series = ShiftSeries(np.arange(5.0), np.ones(5), np.zeros(5), np.zeros(5), np.ones(5), None)
+    ax = plot_shifts(series)
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), np.arange(5))
+    assert ax.get_legend() is None
+
+
 def test_images_are_compared_on_one_scale():
     tilt = LineTilt([[6.0]], (30, 1000), 15.0)
     lines = lamp_line_list("HeAr", wavelength_range=(4500, 6510))

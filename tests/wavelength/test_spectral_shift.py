@@ -199,6 +199,37 @@ def test_faint_stars_have_an_honest_shift_or_none(signal_to_noise, n):
         assert np.sqrt(np.mean(pulls**2)) < 1.1 + 4 / np.sqrt(2 * len(pulls))
 
 
+@pytest.mark.parametrize("period", [5.0, 7.5, 9.2])
+def test_a_comb_of_equal_lines_may_be_shifted_by_a_period_and_says_so(period):
+    rng = np.random.default_rng(9)
+    centres = np.arange(-40.0, N + 40, period)
+    truth = rng.uniform(-1.5, 1.5, 5)
+    equal, widths = np.full(len(centres), 0.4), np.full(len(centres), 1.2)
+    flux = np.array([1 - dips(centres, equal, widths, s) for s in truth]) * 1e4
+    found = measure_shift(rng.normal(flux, 100), uncertainty=100.0)
+    assert np.all(np.isnan(found.shift))
+    assert np.all(found.reason == "another shift fits as well")
+    # teeth of unequal depth, and it is known which is which
+    unequal = rng.uniform(0.1, 0.5, len(centres))
+    flux = np.array([1 - dips(centres, unequal, widths, s) for s in truth]) * 1e4
+    found = measure_shift(rng.normal(flux, 100), uncertainty=100.0)
+    pulls = (found.shift - truth + truth.mean()) / found.shift_uncertainty
+    assert np.abs(pulls).max() < 4.5
+
+
+def test_five_exposures_have_an_honest_shift_though_their_template_is_noisy():
+    """Each is a fifth of its own template; bands that change are left out with their wings."""
+    clean = ~np.any([(low - 8 < X) & (high + 8 > X) for low, high in BANDS], axis=0)
+    pulls = []
+    for seed in range(12):
+        truth, flux, sigma = series(np.random.default_rng(300 + seed), 100, n=5)
+        found = measure_shift(flux, uncertainty=sigma, use=clean)
+        error = found.shift - truth
+        weight = found.shift_uncertainty**-2.0
+        pulls.append((error - np.average(error, weights=weight)) * np.sqrt(weight))
+    assert abs(np.sqrt(np.mean(np.square(pulls))) - 1) < 4 / np.sqrt(2 * 12 * 4)
+
+
 @pytest.mark.parametrize("n", [2, 5, 30])
 def test_a_featureless_continuum_has_no_shift_and_says_so(n):
     flux = (1 + 0.2 * X / N) * np.ones((n, 1)) * 1e4

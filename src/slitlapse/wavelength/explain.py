@@ -160,8 +160,8 @@ def plot_shifts(series, *, time=None, ax=None, **kwargs):
 
     Parameters
     ----------
-    series : dict of str to `~slitlapse.wavelength.ShiftSeries`
-        ``{"star A": …, "star B": …, "tellurics": …, "sky": …}``.
+    series : `~slitlapse.wavelength.ShiftSeries`, or dict of str to such
+        One of them, or ``{"star A": …, "star B": …, "tellurics": …, "sky": …}``.
     time : array-like, optional
         Exposure numbers if not given.
     ax : Axes, optional
@@ -175,10 +175,12 @@ def plot_shifts(series, *, time=None, ax=None, **kwargs):
     import matplotlib.pyplot as plt
 
     ax = plt.gca() if ax is None else ax
-    for i, (name, one) in enumerate(series.items()):
+    many = series if hasattr(series, "items") else {"": series}
+    for i, (name, one) in enumerate(many.items()):
         one.plot(ax, time=time, **{"label": name, "color": f"C{i}", "capsize": 1, **kwargs})
     ax.axhline(0, color="0.7", lw=0.5, zorder=0)
-    ax.legend(fontsize=7)
+    if many is series:
+        ax.legend(fontsize=7)
     return ax
 
 

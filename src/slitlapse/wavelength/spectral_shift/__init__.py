@@ -1,0 +1,178 @@
+"""By how much did each exposure's spectrum move along the detector, and how sure are we?"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .joint_fit import JointFit
+from .spline_template import interpolating_spline, spline_at_knots
+
+__all__ = ["ShiftSeries", "measure_shift"]
+
+
+@dataclass(frozen=True, eq=False)
+class ShiftSeries:
+    """
+    Shift of every exposure along the dispersion, against a common template.
+
+    What is at ``x`` in the template is at ``x + shift`` (plus ``stretch * (x - middle)``) in the
+    exposure: a positive shift moved the spectrum towards larger x, and
+    ``solution.shifted(shift, stretch)`` is that exposure's own solution.
+
+    Parameters
+    ----------
+    shift, shift_uncertainty : array of shape (n_exposures,)
+        Pixels. Without a given template the weighted mean shift is zero.
+    stretch, stretch_uncertainty : array of shape (n_exposures,)
+        Parts of the detector; zero unless asked for.
+    chi2 : array of shape (n_exposures,)
+        Reduced; uncertainties have been enlarged by its root where it exceeds 1.
+    template : array of shape (n_pixels,)
+        The stacked spectrum at shift zero.
+    n_clipped : int
+        Pixels of all exposures left out as outliers.
+    reason : array of str, shape (n_exposures,)
+        Why an exposure has no shift (NaN, uncertainty infinite); empty where it has one.
+
+    Examples
+    --------
+    >>> x = np.arange(400)
+    >>> line = lambda centre: 1e4 * (1 - 0.6 * np.exp(-0.5 * ((x - centre) / 3) ** 2))
+    >>> series = measure_shift([line(200.0), line(200.3)], uncertainty=100.0)
+    >>> print(f"{series.shift[1] - series.shift[0]:.3f}")  # the second moved to larger x
+    0.300
+    """
+
+    shift: np.ndarray
+    shift_uncertainty: np.ndarray
+    stretch: np.ndarray
+    stretch_uncertainty: np.ndarray
+    chi2: np.ndarray
+    template: np.ndarray = field(repr=False)
+    n_clipped: int = 0
+    reason: np.ndarray = field(default=None, repr=False)
+
+    def plot(self, ax=None, time=None, **kwargs):
+        """Draw shift against exposure number (or ``time``) with error bars; return the Axes."""
+        import matplotlib.pyplot as plt
+
+        ax = plt.gca() if ax is None else ax
+        when = np.arange(len(self.shift)) if time is None else time
+        error = np.where(np.isfinite(self.shift), self.shift_uncertainty, np.nan)
+        ax.errorbar(when, self.shift, error, **{"fmt": "o", "ms": 3, **kwargs})
+        ax.set(xlabel="exposure" if time is None else "time", ylabel="shift (pixel)")
+        return ax
+
+
+def measure_shift(
+    spectra,
+    *,
+    uncertainty=None,
+    mask=None,
+    use=None,
+    template=None,
+    stretch=False,
+    continuum_degree=3,
+    max_shift=10.0,
+    clip=6.0,
+    max_iterations=40,
+):
+    """
+    Measure the shift of each exposure by least squares against their own stack.
+
+    The template is a cubic spline with a knot per pixel, fitted to all exposures at their shifts,
+    as stiff as the noise asks (restricted maximum likelihood); each exposure is that template,
+    shifted, times a low-order polynomial (slit losses, airmass, seeing). Both are improved in turn
+    until they agree, which is the maximum of the joint likelihood: the uncertainty is the
+    Cramer-Rao bound with the continuum free. Last, every exposure is compared with the others'
+    template at every whole-pixel shift; where no shift stands out, none is reported.
+
+    Parameters
+    ----------
+    spectra : array-like of shape (n_exposures, n_pixels)
+    uncertainty : array-like, optional
+        Standard deviation, broadcast to ``spectra``; without it the residuals tell.
+    mask : array-like of bool, shape (n_exposures, n_pixels), optional
+        True is bad.
+    use : array-like of bool, shape (n_pixels,), optional
+        Where to measure: outside ``telluric_mask`` for a star, inside for the air.
+    template : array-like of shape (n_pixels,), optional
+        Measure against this spectrum (taken as free of noise) instead of the stack.
+    stretch : bool
+        Also measure a stretch about the middle pixel.
+    continuum_degree : int
+        Of the polynomial that each exposure's continuum may differ by.
+    max_shift : float
+        Largest shift to look for, pixels.
+    clip : float
+        Pixels this many standard deviations off are left out (cosmic rays).
+    max_iterations : int
+
+    Returns
+    -------
+    series : `ShiftSeries`
+
+    Raises
+    ------
+    ValueError
+        For one spectrum without a template, or fewer than 20 good pixels.
+    """
+    flux, weight = _unpack(spectra, uncertainty, mask, use)
+    fixed = template is not None
+    if len(flux) < 2 and not fixed:
+        raise ValueError("One spectrum has no shift. Give several, or a template to compare with.")
+    state = JointFit(flux, weight, continuum_degree, stretch, max_shift)
+    if fixed:
+        state.spline = interpolating_spline(np.asarray(template, float), state.pad)
+    state.start(fixed)
+    n_clipped = 0
+    for iteration in range(max_iterations):
+        if not fixed:
+            state.stack(choose=iteration < 6)
+        change = state.improve()
+        if iteration in (2, 4):
+            n_clipped += state.clip(clip, floor=0.0 if uncertainty is None else 1.0)
+        if iteration == 5:  # noise may have led a first guess astray: look everywhere again
+            state.settle(fixed)
+        if change < 1e-5 and iteration > 7:
+            break
+    variance, chi2 = state.conclude(fixed, uncertainty is None)
+    sigma = np.sqrt(variance)
+    shift, moved = (np.where(state.known, v, np.nan) for v in (state.shift, state.stretch))
+    return ShiftSeries(
+        shift,
+        sigma[:, 0],
+        moved,
+        sigma[:, 1] if stretch else np.zeros_like(shift),
+        chi2,
+        spline_at_knots(state.spline[state.pad - 1 : flux.shape[1] + state.pad + 1]),
+        n_clipped,
+        state.reason,
+    )
+
+
+def _unpack(spectra, uncertainty, mask, use):
+    flux = np.array(getattr(spectra, "value", spectra), dtype=float)
+    if flux.ndim != 2:
+        raise ValueError(f"spectra have shape (n_exposures, n_pixels), found {flux.shape}.")
+    bad = ~np.isfinite(flux)
+    if mask is not None:
+        bad |= np.asarray(mask, bool)
+    if use is not None:
+        bad |= ~np.asarray(use, bool)
+    if uncertainty is None:
+        uncertainty = _scatter(flux, bad)
+    sigma = getattr(uncertainty, "value", uncertainty)
+    sigma = np.broadcast_to(np.asarray(sigma, float), flux.shape)
+    bad |= ~(sigma > 0) | ~np.isfinite(sigma)
+    if (~bad).sum(axis=1).min() < 20:
+        raise ValueError("An exposure has fewer than 20 good pixels to measure a shift with.")
+    weight = np.where(bad, 0.0, 1 / np.where(bad, 1.0, sigma) ** 2)
+    return np.where(np.isfinite(flux), flux, 0.0), weight
+
+
+def _scatter(flux, bad):
+    """Noise of each exposure, from third differences."""
+    third = np.ma.masked_invalid(np.diff(np.where(bad, np.nan, flux), 3))
+    level = 1.4826 * np.ma.median(np.abs(third), axis=1).filled(0) / np.sqrt(20)
+    return np.maximum(level, 1e-6 * np.abs(flux[~bad]).max(initial=1e-30))[:, None]
