@@ -181,4 +181,13 @@ def test_numbers_of_the_headers_are_taken_along(toy_night):
     assert np.array_equal(timelike["rotator"], np.arange(12.0))
     # a card does not replace what was computed, and text is no series
     assert np.all(timelike["hour_angle"] == 0) and np.all(timelike["header_hour_angle"] == 1)
+
+
+def test_a_card_whose_name_differs_only_in_case_keeps_its_place_in_the_file():
+    from slitlapse.automation.assemble import _add_header_series
+
+    timelike = QTable({"seeing": [3.0, 4.0] * u.pix})
+    _add_header_series(timelike, QTable({"SEEING": [0.9, 1.1], "focus": [1.0, 2.0]}))
+    assert timelike.colnames == ["seeing", "header_SEEING", "focus"]
+    assert timelike["header_SEEING"].tolist() == [0.9, 1.1]
     assert not {"binning", "slit", "n_x", "kind", "object"} & set(timelike.colnames)

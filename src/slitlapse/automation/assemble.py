@@ -209,7 +209,8 @@ def _add_pointing(timelike, night, table):
 
 
 def _add_header_series(timelike, table):
-    """Take along every number that the instrument's [header] asks for: rotator, focus, ..."""
+    """Take along every number of the log: rotator, focus, and each card that varies."""
+    taken = {name.lower() for name in timelike.colnames}  # FITS tables do not tell cases apart
     for name in table.colnames:
         values = table[name]
         if (
@@ -219,8 +220,9 @@ def _add_header_series(timelike, table):
         ):
             continue
         # what is computed keeps its name; the card beside it says that it is one
-        key = f"header_{name}" if name in timelike.colnames else name
+        key = f"header_{name}" if name.lower() in taken else name
         timelike[key] = np.array(values, float)
+        taken.add(key.lower())
 
 
 def _add_wavelength_shift(timelike, fluxlike, mask, wavelike):
