@@ -130,6 +130,7 @@ def apply_series(package, file, folder):
 
     The pair differs in the patch's code only: both have its tests.
     """
+    shutil.rmtree(folder, ignore_errors=True)  # of an earlier run
     released = unpack(file, folder / "released")
     patched = unpack(file, folder / "patched")
     pairs = []

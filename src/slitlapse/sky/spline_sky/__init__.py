@@ -228,7 +228,7 @@ def _as_spectrum(image):
     data = image.data if isinstance(image, NDData) else np.asarray(image)
     unit = getattr(image, "unit", None)
     return Spectrum(
-        u.Quantity(data, u.electron if unit is None else unit, copy=None, dtype=float),
+        np.asarray(data, dtype=float) << (u.electron if unit is None else unit),
         spectral_axis=np.arange(data.shape[1]) * u.pix,
         uncertainty=getattr(image, "uncertainty", None),
         mask=getattr(image, "mask", None),
