@@ -139,23 +139,20 @@ class SkyPlan:
         -------
         dict of str to SkyModel
         """
-        data = np.asarray(frame.data, float)
-        bad = ~np.isfinite(data)
-        if frame.mask is not None:
-            bad |= frame.mask
+        data, mask = frame.data, frame.mask
         if self.method == "tilted":
-            model = self._fit_tilted(data, bad)
-            return dict.fromkeys(shifts, model)
+            return dict.fromkeys(shifts, self._fit_tilted(data, mask))
+        bad = ~np.isfinite(data) if mask is None else mask | ~np.isfinite(data)
         return {name: self._fit_columns(data, bad, name) for name in shifts}
 
-    def _fit_tilted(self, data, bad):
+    def _fit_tilted(self, data, mask):
         rows = self.rows
         factor = self.photon_factor
         fit = self.geometry.fit(
             data[rows],
             self.variance[rows],
             photon_factor=factor if np.isscalar(factor) else factor[rows],
-            mask=bad[rows],
+            mask=None if mask is None else mask[rows],
         )
         image = np.full(data.shape, np.nan)
         image[rows] = fit.model

@@ -20,7 +20,7 @@ def test_glaring_hits_are_found_and_bright_lines_are_none():
         data[y, x] += 60000.0
     data[hits[3]] = -5000.0
     found = WavelengthCuts(splines, COORDINATE, SKY).glaring(data, np.isfinite(data), 16.0)
-    assert sorted(zip(*np.nonzero(found & SKY), strict=True)) == sorted(hits)
+    assert list(found) == sorted(y * 200 + x for y, x in hits)
 
 
 def test_bad_pixels_are_not_asked():
@@ -28,7 +28,7 @@ def test_bad_pixels_are_not_asked():
     splines = BandedSplines(COORDINATE, SKY, 0.75, 0)
     good = X != 50
     data[~good] = 1e6
-    assert not WavelengthCuts(splines, COORDINATE, SKY).glaring(data, good, 16.0).any()
+    assert not WavelengthCuts(splines, COORDINATE, SKY).glaring(data, good, 16.0).size
 
 
 def test_the_limit_grows_only_where_a_whole_column_does_not_fit():

@@ -18,6 +18,7 @@ __all__ = ["IlluminationWarning", "SkyGeometry", "SplineFit"]
 
 SPARE_ROWS = 6  # on each side of a star's window, for its drift
 REACH = (1, 4, 6, 4, 1)  # of the model in a pixel, in intervals between knots
+SETTLED = 0.1  # of a pixel's noise; what changes by less hides no outlier
 MOST_BANDS = 12  # windows that are remembered
 
 
@@ -266,28 +267,36 @@ class SkyGeometry:
         bad = ~np.isfinite(data) if mask is None else mask | ~np.isfinite(data)
         if bad.any():
             data = np.where(bad, 0.0, data)
-        sky, weights = self.sky_pixels, self._weights
-        everything = self._splines.moments(weights * data)
-        static = bad & sky
-        if sigma is None:
-            left_out = static
-        else:
-            left_out = static | (sky & self._cuts.glaring(data, ~bad, read_variance))
-        limit = None
-        for i in range(int(maxiters) + 1):
-            coefficients = self._solve(everything, data, np.flatnonzero(left_out))
+        sky, everything = self.sky_pixels, self._splines.moments(self._weights * data)
+        out = static = np.flatnonzero(bad & sky)
+        if sigma is not None:
+            out = np.union1d(static, self._cuts.glaring(data, ~bad, read_variance))
+        coefficients, settled, limit = self._solve(everything, data, out), sigma is None, None
+        for rounds_left in range(int(maxiters), -1, -1):
             model = self._splines.evaluate(coefficients)
-            variance = read_variance + photon_factor * np.maximum(model, 0.0)
-            if sigma is None or i == maxiters:
+            variance = np.maximum(model, 0.0)
+            variance *= photon_factor
+            variance += read_variance
+            if settled or rounds_left == 0:
                 break
             square = (data - model) ** 2
             if limit is None:
                 limit = column_limit(square, variance, sky, sigma)
-            wild = static | (sky & (square > limit * variance))
-            if np.array_equal(wild, left_out):
+            wild = np.flatnonzero(square > limit * variance)
+            wild = np.union1d(static, wild[sky.ravel()[wild]])
+            if np.array_equal(wild, out):
                 break
-            left_out = wild
-        return SplineFit(self, coefficients, model, variance, sky & ~left_out)
+            out, before = wild, coefficients
+            coefficients = self._solve(everything, data, out)
+            settled = self._change(before, coefficients) < SETTLED
+        used = sky.copy()
+        used.ravel()[out] = False
+        return SplineFit(self, coefficients, model, variance, used)
+
+    def _change(self, before, after):
+        """Return by how much of a pixel's noise the sky has changed, where it has most."""
+        change = np.abs(after - before).reshape(-1, self._splines.n_terms).sum(axis=1)
+        return np.max(change * np.sqrt(self._information / np.maximum(self._splines.counts, 1)))
 
     @cached_property
     def _cuts(self):

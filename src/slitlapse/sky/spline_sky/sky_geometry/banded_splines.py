@@ -80,25 +80,31 @@ class BandedSplines:
         if scale is not None:
             taps *= np.where(inside, scale, 0.0)[..., np.newaxis]
         self.taps = taps
-        rows = np.arange(len(coordinate), dtype=np.int32)[:, np.newaxis, np.newaxis]
+        # one function for all rows needs no sums row by row, which is quicker
+        apart = len(coordinate) if degree else 1
+        rows = np.arange(len(coordinate), dtype=np.int32)[:, np.newaxis, np.newaxis] % apart
         columns = rows * self.n_knots + self.interval[..., np.newaxis]
         columns = columns + np.arange(4, dtype=np.int32)
         pointers = np.arange(coordinate.size + 1, dtype=np.int32) * 4
         self._matrix = csr_array(
             (taps.ravel(), columns.ravel(), pointers),
-            shape=(coordinate.size, len(coordinate) * self.n_knots),
+            shape=(coordinate.size, apart * self.n_knots),
         )
         self._transpose = self._matrix.T
 
     def moments(self, values):
         """Return the right-hand side of the normal equations for weighted ``values``."""
-        along = (self._transpose @ values.ravel()).reshape(-1, self.n_knots)
+        total = self._transpose @ values.ravel()
+        if self.n_terms == 1:
+            return total
+        along = total.reshape(-1, self.n_knots)
         return np.ascontiguousarray((self.along.T @ along).T).ravel()
 
     def evaluate(self, coefficients):
         """Return the function in every pixel, array, shape (n_rows, n_x)."""
-        along = self.along @ coefficients.reshape(-1, self.n_terms).T
-        return (self._matrix @ along.ravel()).reshape(self.shape)
+        if self.n_terms > 1:
+            coefficients = self.along @ coefficients.reshape(-1, self.n_terms).T
+        return (self._matrix @ coefficients.ravel()).reshape(self.shape)
 
     def factorise(self, weights):
         """Sum the banded normal equations for ``weights`` and return their Cholesky factor."""

@@ -1,12 +1,14 @@
 """Which pixels show no sky but a cosmic ray, and which only a model that does not fit?"""
 
 import numpy as np
-from scipy.ndimage import maximum_filter1d
+from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 __all__ = ["WavelengthCuts", "column_limit"]
 
 MAD_TO_SIGMA = 1.4826  # for a Gaussian
-FEW = 100  # rows are enough to see how bright the sky is
+FEW = 100  # rows are enough to see how far residuals scatter
+CUTS = 40  # and fewer to see how bright the sky is
+SPARSE = 8  # rows and columns between pixels that tell the typical read noise
 
 
 class WavelengthCuts:
@@ -21,13 +23,18 @@ class WavelengthCuts:
     """
 
     def __init__(self, splines, effective_pixel, sky_pixels):
-        rows = np.arange(0, len(sky_pixels), max(len(sky_pixels) // FEW, 1))
+        rows = np.arange(0, len(sky_pixels), max(len(sky_pixels) // CUTS, 1))
         middles = splines.knots[1:-2] + splines.spacing / 2
         column = np.arange(sky_pixels.shape[1])
         found = [np.interp(middles, effective_pixel[row], column, -9, -9) for row in rows]
-        self.interval = splines.interval
-        self.rows, self.columns = rows[:, np.newaxis], np.rint(found).astype(int)
-        self.use = (self.columns >= 0) & sky_pixels[self.rows, self.columns]
+        self.interval, self.sky = splines.interval, sky_pixels
+        columns = np.rint(found).astype(int)
+        self.use = (columns >= 0) & sky_pixels[rows[:, np.newaxis], columns]
+        self.pixels = rows[:, np.newaxis] * column.size + columns
+        # intervals that a column sees
+        first = np.min(self.interval, axis=0, where=sky_pixels, initial=middles.size - 1)
+        last = np.max(self.interval, axis=0, where=sky_pixels, initial=0)
+        self.middle, self.span = (first + last) // 2, int(np.max(last - first)) + 3
 
     def glaring(self, data, good, read_variance):
         """
@@ -44,17 +51,24 @@ class WavelengthCuts:
 
         Returns
         -------
-        array of bool, shape (n_rows, n_x)
+        array of int
+            Flat numbers of these pixels, in order.
         """
-        use = self.use & good[self.rows, self.columns]
-        few = np.where(use, data[self.rows, self.columns], -np.inf).T
+        use = self.use & np.take(good, self.pixels)
+        few = np.where(use, np.take(data, self.pixels), -np.inf).T
         rank = int(0.9 * few.shape[1])
         level = np.partition(np.ascontiguousarray(few), rank, axis=1)[:, rank]
         level = np.maximum(maximum_filter1d(level, 5), 0.0)
-        noise = np.sqrt(np.median(read_variance) + level)
+        few = np.broadcast_to(read_variance, data.shape)[::SPARSE, ::SPARSE]
+        noise = np.sqrt(np.median(few) + level)
         high, low = 1.5 * level + 20 * noise, -20 * noise
-        high[np.count_nonzero(use, axis=0) < 0.2 * len(self.rows)] = np.inf
-        return good & ((data > high[self.interval]) | (data < low[self.interval]))
+        high[np.count_nonzero(use, axis=0) < 0.2 * len(use)] = np.inf
+        # most pixels are below the lowest limit of their column, which is quick to see
+        limit = minimum_filter1d(high, self.span, mode="nearest")[self.middle]
+        apart = np.flatnonzero((data > limit) | (data < np.max(low)))
+        apart = apart[(self.sky & good).ravel()[apart]]
+        cell, values = self.interval.ravel()[apart], data.ravel()[apart]
+        return apart[(values > high[cell]) | (values < low[cell])]
 
 
 def column_limit(square, variance, sky, sigma):
