@@ -380,11 +380,11 @@ def _comparer(data, good, reach, read_noise, variance, profile, fit_shape):
             cut,
             seen,
             *where,
-            profile_evaluator(profile, beta),
+            profile_evaluator(profile, beta, np.float32),
             floor=read_noise,
             variance=None if noise is None else noise[0],
             neighbours=model.distances,
-            wider_wings=wings_evaluator(beta) if fit_shape else None,
+            wider_wings=wings_evaluator(beta, dtype=np.float32) if fit_shape else None,
         )
         info, gradient = part["info"], part["gradient"]
         if profile == "moments":

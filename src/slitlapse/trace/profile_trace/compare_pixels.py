@@ -7,6 +7,8 @@ __all__ = ["compare_pixels", "cut_out", "measure_moments", "rough_width"]
 
 FWHM = np.sqrt(8 * np.log(2))  # of a Gaussian of sigma 1
 HIT = 6.0  # sigma: a pixel this far from the model was hit by something else
+PIXEL = np.float32  # of counts and profiles: what the sums need; these are solved in float64
+ENOUGH = 2048  # columns, for a first look at the width
 CALM = 15  # columns over which a spectrum too faint to be seen column by column is averaged
 
 
@@ -34,10 +36,13 @@ def cut_out(data, good, path, reach, columns=slice(None)):
     x = np.arange(n_x)[columns]
     rows = np.rint(path[x]).astype(np.intp) + np.arange(-reach, reach + 1)[:, None]
     flat = np.clip(rows, 0, n_y - 1) * n_x + x
-    seen = good.ravel()[flat]
+    seen = good.ravel().take(flat)
     if rows[0].min() < 0 or rows[-1].max() >= n_y:
         seen &= (rows >= 0) & (rows < n_y)
-    return np.where(seen, data.ravel()[flat], 0.0), seen, rows.astype(float)
+    cut = data.ravel().take(flat)
+    if not seen.all():
+        cut[~seen] = 0.0
+    return cut, seen, rows.astype(float)
 
 
 def compare_pixels(
@@ -84,37 +89,48 @@ def compare_pixels(
     dict
         ``info`` (n_x, n_steps, n_steps) and ``gradient`` (n_x, n_steps) of the steps centre, log
         width, distance of each neighbour, shape; ``flux``, ``sky`` and ``flux_variance`` (n_x,);
+        ``flux_by_step`` (2, n_x), by how much the flux shrinks with the first two steps;
         ``chi2``, ``solvable`` (n_x,); ``fine``, ``weight``, ``residual`` and what ``evaluate``
         gave as ``profile`` (n_rows, n_x); ``floor``.
     """
-    y = (rows - center) / (0.5 * rows.shape[0])
-    stars = [evaluate(rows, center + distance, width) for distance in (0.0, *neighbours)]
+    y = ((rows - center) / (0.5 * rows.shape[0])).astype(PIXEL)
+    stars = [
+        [part.astype(PIXEL, copy=False) for part in evaluate(rows, center + distance, width)]
+        for distance in (0.0, *neighbours)
+    ]
     parts = [stars[0][0], np.ones_like(y), y, *(star[0] for star in stars[1:])]
+    cut = cut.astype(PIXEL, copy=False)
     if variance is None:
         floor = _find_floor(cut, seen, rows - center, width, parts) if floor is None else floor
         some = slice(None, None, max(cut.shape[1] // 128, 1))
-        usual = np.median(cut[:, some], axis=1, keepdims=True)
-        weight = seen / (floor**2 + np.maximum(usual, 0) + 1e-12)
+        usual = _median(cut[:, some])
+        weight = seen * (1 / (floor**2 + np.maximum(usual, 0) + 1e-12)).astype(PIXEL)
     else:
         floor = float(np.sqrt(np.median(variance[seen]))) if floor is None else floor
-        weight = seen / np.maximum(variance, 1e-12)
+        variance = np.maximum(variance, 1e-12).astype(PIXEL)
+        weight = seen / variance
     fit = _fit_columns(cut, seen, parts, weight, floor, variance)
     calm = [
         _calm(fit["values"][k], fit["inverse"][k, k], fit["solvable"]) for k in (0, *_others(parts))
     ]
-    steps = [sum(a * star[k] for a, star in zip(calm, stars, strict=True)) for k in (1, 2)]
-    steps += [a * star[1] for a, star in zip(calm[1:], stars[1:], strict=True)]
+    light = [a.astype(PIXEL) for a in calm]
+    steps = [sum(a * star[k] for a, star in zip(light, stars, strict=True)) for k in (1, 2)]
+    steps += [a * star[1] for a, star in zip(light[1:], stars[1:], strict=True)]
     if wider_wings is not None:
         at = (center + distance for distance in (0.0, *neighbours))
-        steps.append(sum(a * wider_wings(rows, c, width) for a, c in zip(calm, at, strict=True)))
-    swept, solvable = _sweep(_gram([*parts, *steps, cut], fit["weight"]), len(parts))
+        wings = (wider_wings(rows, c, width).astype(PIXEL, copy=False) for c in at)
+        steps.append(sum(a * wing for a, wing in zip(light, wings, strict=True)))
+    swept, solvable = _sweep(_gram([*parts, *steps, fit["residual"]], fit["weight"]), len(parts))
     solvable &= fit["solvable"]
     n, k = len(parts), len(parts) + len(steps)
-    swept[:, :, ~solvable] = 0
+    swept[:n, k] += fit["values"]
+    if not solvable.all():
+        swept[:, :, ~solvable] = 0
     return {
         "info": np.moveaxis(swept[n:k, n:k], -1, 0),
         "gradient": swept[n:k, k].T,
         "flux": calm[0],
+        "flux_by_step": swept[0, n : n + 2],
         "flux_variance": swept[0, 0],
         "sky": swept[1, k],
         "slope": swept[2, k] / (0.5 * rows.shape[0]),
@@ -138,21 +154,21 @@ def _fit_columns(cut, seen, parts, weight, floor, variance):
     n = len(parts)
     swept, solvable = _sweep(_gram([*parts, cut], weight), n)
     values, inverse = swept[:n, n], swept[:n, :n]
-    model = sum(a * p for a, p in zip(values, parts, strict=True))
+    model = _add(values, parts)
     noise2 = variance if variance is not None else floor**2 + np.maximum(model, 0) + 1e-12
-    z = (cut - model) / np.sqrt(noise2)
-    some = z[:, :: max(z.shape[1] // 128, 1)]
-    usual = np.median(some, axis=1, keepdims=True)  # a profile that is a little wrong
-    limit = HIT * np.maximum(1.4826 * np.median(np.abs(some - usual), axis=1, keepdims=True), 1)
-    fine = seen & (np.abs(z - usual) < limit)
     residual = cut - model
+    z = residual / np.sqrt(noise2)
+    some = z[:, :: max(z.shape[1] // 128, 1)]
+    usual = _median(some)  # a profile that is a little wrong
+    limit = HIT * np.maximum(1.4826 * _median(np.abs(some - usual)), 1)
+    fine = seen & (np.abs(z - usual) < limit)
     hit = (seen & ~fine).any(axis=0)
     for _ in range(3):  # a hit spoils the fit of its column: fit again without, and look again
         if not hit.any():
             break
         part = [p[:, hit] for p in parts]
         again, fitted = _sweep(_gram([*part, cut[:, hit]], (fine / noise2)[:, hit]), n)
-        model = sum(a * p for a, p in zip(again[:n, n], part, strict=True))
+        model = _add(again[:n, n], part)
         values[:, hit], inverse[:, :, hit] = again[:n, n], again[:n, :n]
         solvable[hit] = fitted
         if variance is None:
@@ -169,6 +185,20 @@ def _fit_columns(cut, seen, parts, weight, floor, variance):
         "weight": fine / noise2,
         "residual": residual,
     }
+
+
+def _median(a):
+    """Give the (upper) median of each row: a guard that need not be exact."""
+    middle = a.shape[1] // 2
+    return np.partition(a, middle, axis=1)[:, middle : middle + 1]
+
+
+def _add(values, parts):
+    """Add up the parts of a model."""
+    model = values[0].astype(PIXEL) * parts[0]
+    for value, part in zip(values[1:], parts[1:], strict=True):
+        model += value.astype(PIXEL) * part
+    return model
 
 
 def _gram(columns, weight):
@@ -292,7 +322,8 @@ def rough_width(data, good, path, reach=25):
     alone : int
         Rows on either side before something rises that is half as bright as the star.
     """
-    cut, seen, _ = cut_out(data, good, path, reach)
+    some = slice(None, None, max(path.size // ENOUGH, 1))
+    cut, seen, _ = cut_out(data, good, path, reach, some)
     groups = np.linspace(0, cut.shape[1], 16).astype(int)[:-1]
     count = np.add.reduceat(seen.astype(int), groups, axis=1)
     cut = np.add.reduceat(cut, groups, axis=1) / np.maximum(count, 1)
@@ -301,8 +332,8 @@ def rough_width(data, good, path, reach=25):
     sides = cut[reach::-1], cut[reach:]
     low = max(min(side.min(), np.percentile(side, 25)) for side in sides)
     half = low + 0.5 * (cut[reach - 3 : reach + 4].max() - low)
-    steps = min(np.argmin(side > half) for side in sides)
-    width = np.sqrt(max(((2 * steps - 1) / FWHM) ** 2 - 1.0, 0.7))
+    # less what the filter and the pixel have added
+    width = np.sqrt(max((2 * min(_crossing(s, half) for s in sides) / FWHM) ** 2 - 1.08, 0.7))
     alone = reach
     for side in sides:
         first = np.argmin(side > half)
@@ -310,3 +341,11 @@ def rough_width(data, good, path, reach=25):
         if again.size:
             alone = min(alone, first + int(np.argmin(side[first : first + again[0] + 1])))
     return float(width), max(alone, 3)
+
+
+def _crossing(side, half):
+    """Say how far from the middle a side falls to half, between two rows."""
+    k = int(np.argmin(side > half))
+    if k == 0:
+        return 0.5
+    return k - 1 + (side[k - 1] - half) / max(side[k - 1] - side[k], 1e-30)

@@ -6,6 +6,7 @@ from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 __all__ = ["StarNotFoundError", "follow_star"]
 
 SEEN = 5.0  # sigma: a maximum that counts
+FOOT = 12  # rows on either side among which the foot of a maximum lies
 NEAR = 2.5  # rows: a farther maximum must be brighter by exp(distance^2 / 2 NEAR^2)
 
 
@@ -142,7 +143,8 @@ def _nearest_maximum(cut, row, reach):
     if part.size < 3:
         return None
     inner = part[1:-1]
-    peaks = np.flatnonzero((inner >= part[:-2]) & (inner > part[2:]))
+    lowest = cut[max(low - 1 - FOOT, 0) : low + part.size + FOOT].min()  # of all feet
+    peaks = np.flatnonzero((inner >= part[:-2]) & (inner > part[2:]) & (inner > lowest + SEEN))
     heights = np.array([_height(cut, low + peak) for peak in peaks])
     peaks, heights = peaks[heights > SEEN], heights[heights > SEEN]
     if peaks.size == 0:
@@ -152,7 +154,7 @@ def _nearest_maximum(cut, row, reach):
     return low + best + float(np.clip(0.5 * (a - c) / (a - 2 * b + c), -0.5, 0.5))
 
 
-def _height(cut, row, reach=12):
+def _height(cut, row, reach=FOOT):
     """Give the height of a maximum above the higher of the lowest rows on either side."""
     low, high = cut[max(row - reach, 0) : row + 1].min(), cut[row : row + reach + 1].min()
     return cut[row] - max(low, high)

@@ -12,7 +12,7 @@ __all__ = ["Found", "Model", "StarLostError", "measure_star", "tabulate_bins"]
 Found = namedtuple("Found", "model center width wings floor table")
 FLOOR = 0.02, 0.03  # widths, log widths: what a smooth curve cannot follow is no outlier
 SEEN = 5.0  # sigma: the light of a star
-SETTLED = 0.003  # widths: the curves have settled when they move less than this
+NEAR, SETTLED = 0.05, 0.003  # widths: the last move of curves that are good to its square
 MOST_ROUNDS = 14
 
 
@@ -96,7 +96,7 @@ def measure_star(model, compare, draw_curve, *, bins, fit_shape, models=(None, N
             rough //= 4  # faint: on these few columns only long bins see it
             continue
         moved, model = _movement(model, new), new
-        if moved < SETTLED:
+        if moved < NEAR:
             break
     for _ in range(3):
         new, curves, found, part = _one_round(
@@ -129,7 +129,8 @@ def _movement(old, new):
     center, width = np.abs(new.center - old.center) / new.width, np.abs(new.width / old.width - 1)
     shape = 0.0 if old.shape is None else 0.2 * np.abs(new.shape - old.shape).max()
     others = np.abs(new.distances - old.distances).max(initial=0.0)
-    return max(np.median(center), np.median(width), 0.1 * center.max(), shape, 0.1 * others)
+    ends = 0.1 * max(center.max(), width.max(), others)
+    return max(np.median(center), np.median(width), ends, shape)
 
 
 def _one_round(model, compare, draw_curve, columns, n_bins, fit_shape, models, last=False):
@@ -186,6 +187,11 @@ def _one_round(model, compare, draw_curve, columns, n_bins, fit_shape, models, l
     )
     if fit_shape:
         new = replace(new, shape=np.clip(model.shape + shape_step, 0.03, 0.6))
+    if last:  # the flux goes along with the last step
+        moved = new.center - model.center, np.log(new.width / model.width)
+        part["flux"] = part["flux"] - sum(
+            a * b for a, b in zip(part["flux_by_step"], moved, strict=True)
+        )
     found = bins.x, center, np.exp(log_width), sigma, kept, usable, shapes
     return new, (*curves, wings), found, part
 

@@ -11,7 +11,7 @@ from scipy.linalg import solve_triangular
 __all__ = ["Curve", "fit_smooth_curve"]
 
 FAR_WORSE, FAR_OFF = 4.0, 3.0  # an error, over the median one and over the floor
-NODES = 256  # at least, where the error is worked out
+NODES = 128  # at least, where the error is worked out
 SECANT = 0.05  # of the range: the last part, whose slope a curve goes on with
 Fit = namedtuple("Fit", "criterion n share inverse reduced sizes belief")
 
@@ -94,7 +94,8 @@ def fit_smooth_curve(
     """
     span = float(at[0]), max(float(at[-1] - at[0]), 1.0)
     families = _families(model, min(max_degree, max(x.size // 5, 0)), x.size)
-    matrices = [terms(2 * (x - span[0]) / span[1] - 1) / error[:, None] for terms, _ in families]
+    bases = [terms(2 * (x - span[0]) / span[1] - 1) for terms, _ in families]
+    matrices = [basis / error[:, None] for basis in bases]
     scaled, keep = y / error, np.ones(x.size, bool)
     for _ in range(8):
         fits = [
@@ -109,7 +110,9 @@ def fit_smooth_curve(
         if np.array_equal(closer, keep) or closer.sum() <= fit.n + 1:
             break
         keep = closer
-    near = 1.5 * np.median(np.diff(np.sort(x[keep]))) if keep.sum() > 1 else 0.0
+    order = np.argsort(x[keep])
+    points = x[keep][order]
+    near = 1.5 * np.median(np.diff(points)) if points.size > 1 else 0.0
     terms, n_terms = families[k][0], len(fit.inverse)
 
     inside = np.arange(n_terms) < fit.sizes[:, None]  # which terms a size has
@@ -118,20 +121,20 @@ def fit_smooth_curve(
     def basis(where):
         return terms(2 * (where - span[0]) / span[1] - 1)[:, :n_terms]
 
-    def uncertainty(where):
-        return _uncertainty(basis(where) @ fit.inverse, fit, inside)
+    def uncertainty(basis):
+        return _uncertainty(basis @ fit.inverse, fit, inside)
 
-    points = np.sort(x[keep])
-    first, last = _believed(points, uncertainty(points), floor, near)
+    known = bases[k][keep][order, :n_terms]
+    first, last = _believed(points, uncertainty(known), floor, near)
+    chord = max(SECANT * (last - first), 1.0)
+    ends = np.array([first, first + chord, last - chord, last])
     within = np.clip(at, first, last)
-    value = basis(within) @ coefficients
+    value, ends = np.split(basis(np.append(within, ends)) @ coefficients, [at.size])
     nodes = np.append(at[:: max(at.size // NODES, 1)], at[-1:])  # errors change slowly
-    error = uncertainty(np.clip(nodes, points[0] - near, points[-1] + near))
+    error = uncertainty(basis(np.clip(nodes, points[0] - near, points[-1] + near)))
     error = np.interp(at, nodes, error)
-    if not level_ends:
+    if not level_ends and (first > at[0] or last < at[-1]):
         # the chord over the last part: a tangent at the very end would wag
-        chord = max(SECANT * (last - first), 1.0)
-        ends = basis(np.array([first, first + chord, last - chord, last])) @ coefficients
         slope = np.where(at < first, ends[1] - ends[0], ends[3] - ends[2]) / chord
         value += slope * (at - within)
     return Curve(value, error, int(fit.n) - 1, keep, fit.reduced, (float(first), float(last)))
@@ -155,7 +158,8 @@ def _least(matrix, values, sizes, caution):
     r = np.linalg.cholesky(matrix.T @ matrix + 1e-13 * np.eye(matrix.shape[1])).T
     share = solve_triangular(r, matrix.T @ values, trans="T")
     left = np.maximum((values**2).sum() - np.cumsum(share**2), 1e-12 * values.size)
-    sizes = np.array([n for n in sizes if n <= values.size and abs(r[n - 1, n - 1]) > 1e-10])
+    sizes = np.asarray(sizes)
+    sizes = sizes[(sizes <= values.size) & (np.abs(r.diagonal()[sizes - 1]) > 1e-10)]
     bic = values.size * np.log(left[sizes - 1] / values.size) + sizes * np.log(values.size)
     best = np.argmax(bic <= bic.min() + caution)  # the shortest that is not clearly worse
     n = sizes[best]
@@ -169,10 +173,9 @@ def _uncertainty(basis, fit, inside):
     """Give the error of the average of all sizes; their differences are part of it."""
     value = basis @ (fit.belief @ inside * fit.share)
     variance = max(fit.reduced, 1.0) * basis**2 @ (fit.belief @ inside)
-    for belief, terms in zip(fit.belief, inside, strict=True):
-        if belief > 1e-4:
-            variance += belief * (basis @ (terms * fit.share) - value) ** 2
-    return np.sqrt(variance)
+    some = fit.belief > 1e-4
+    each = basis @ (inside[some] * fit.share).T
+    return np.sqrt(variance + (each - value[:, None]) ** 2 @ fit.belief[some])
 
 
 def _families(model, top, n_points):

@@ -12,7 +12,7 @@ FWHM = np.sqrt(8 * np.log(2))  # of a Gaussian of sigma 1
 Table = namedtuple("Table", "step half cdf pdf slope")  # of a profile of width 1
 
 
-def profile_evaluator(family, beta=None):
+def profile_evaluator(family, beta=None, dtype=float):
     """
     Give the function that integrates a profile family over pixels.
 
@@ -25,6 +25,9 @@ def profile_evaluator(family, beta=None):
         Family; the width is always FWHM / 2.3548. ("moments" stands on a Gaussian.)
     beta : float, `~numpy.ndarray` of shape (n_x,), or None
         Exponent of a Moffat profile (Moffat 1969), > 1; it may change along the spectrum.
+    dtype : type
+        Of the results; with ``numpy.float32`` the error is some 1e-7 of the total, and all is
+        faster.
 
     Returns
     -------
@@ -33,18 +36,19 @@ def profile_evaluator(family, beta=None):
         the profile and its derivatives with respect to centre and log width, (n_rows, n_x).
     """
     if family != "moffat":
-        return partial(_integrate, _tabulate("gaussian", None))
+        return partial(_integrate, _tabulate("gaussian", None, dtype))
     if np.ndim(beta) == 0:
-        return partial(_integrate, _tabulate("moffat", float(beta)))
+        return partial(_integrate, _tabulate("moffat", float(beta), dtype))
     shape = 1 / np.asarray(beta)
     low, high = shape.min(), shape.max()
     if high - low < 1e-6:
-        return partial(_integrate, _tabulate("moffat", float(1 / shape.mean())))
+        return partial(_integrate, _tabulate("moffat", float(1 / shape.mean()), dtype))
     nodes = low, 0.5 * (low + high), high
     share = [  # quadratic interpolation in 1 / beta between three tables
-        np.prod([(shape - b) / (a - b) for b in nodes if b != a], axis=0) for a in nodes
+        np.prod([(shape - b) / (a - b) for b in nodes if b != a], axis=0).astype(dtype)
+        for a in nodes
     ]
-    tables = [_tabulate("moffat", float(1 / a)) for a in nodes]
+    tables = [_tabulate("moffat", float(1 / a), dtype) for a in nodes]
 
     def evaluate(rows, center, width):
         parts = [_integrate(table, rows, center, width) for table in tables]
@@ -55,7 +59,7 @@ def profile_evaluator(family, beta=None):
     return evaluate
 
 
-def wings_evaluator(beta, step=0.01):
+def wings_evaluator(beta, step=0.01, dtype=float):
     """
     Give the function that evaluates the derivative of a Moffat profile with respect to 1 / beta.
 
@@ -69,26 +73,31 @@ def wings_evaluator(beta, step=0.01):
     callable
         ``wings(rows, center, width)`` for consecutive rows, shape (n_rows, n_x).
     """
-    table = _tabulate_wings(float(np.mean(beta)), step)
+    table = _tabulate_wings(float(np.mean(beta)), step, dtype)
 
     def wings(rows, center, width):
-        edges = (np.concatenate([rows - 0.5, rows[-1:] + 0.5]) - center) / width
-        return np.diff(_look_up(table, edges)[0], axis=0)
+        edges = _edges(rows, center, width, dtype)
+        near, d = _nearest(table, edges)
+        change = np.take(table.cdf, near) + d * np.take(table.pdf, near)
+        return change[1:] - change[:-1]
 
     return wings
 
 
 @lru_cache(maxsize=256)
-def _tabulate_wings(beta, step):
+def _tabulate_wings(beta, step, dtype):
     """Tabulate the derivative of the running integral with respect to 1 / beta."""
-    low, high = (_tabulate("moffat", 1 / (1 / beta + d)) for d in (-step, step))
-    change = [(b - a) / (2 * step) for a, b in zip(low[2:], high[2:], strict=True)]
+    low, high = (_tabulate("moffat", 1 / (1 / beta + d), float) for d in (-step, step))
+    change = [((b - a) / (2 * step)).astype(dtype) for a, b in zip(low[2:], high[2:], strict=True)]
     return Table(low.step, low.half, *change)
 
 
 @lru_cache(maxsize=256)
-def _tabulate(family, beta, step=0.02, half=100.0):
+def _tabulate(family, beta, dtype, step=0.02, half=100.0):
     """Tabulate the running integral of a profile as wide as a Gaussian of sigma 1."""
+    if dtype is not float:
+        table = _tabulate(family, beta, float, step, half)
+        return Table(step, half, *(column.astype(dtype) for column in table[2:]))
     t = np.arange(-half, half + step / 2, step)
     if family != "moffat":
         pdf = np.exp(-0.5 * t**2) / np.sqrt(2 * np.pi)
@@ -101,23 +110,42 @@ def _tabulate(family, beta, step=0.02, half=100.0):
     return Table(step, half, cdf, pdf, -2 * beta * t / alpha**2 / r * pdf)
 
 
+def _nearest(table, t):
+    """Give the nearest entry of a table, and how far it is."""
+    steps = np.clip((t + table.half) * (1 / table.step), 0, table.cdf.size - 1)
+    near = np.rint(steps)
+    steps -= near
+    steps *= table.step
+    return near.astype(np.intp), steps
+
+
 def _look_up(table, t):
     """Read running integral and density at ``t``: Taylor series from the nearest entry."""
-    t = np.clip(t, -table.half, table.half)
-    near = np.rint((t + table.half) / table.step).astype(np.intp)
-    d = t - (near * table.step - table.half)
-    pdf, slope = table.pdf[near], table.slope[near]
-    return table.cdf[near] + d * (pdf + 0.5 * d * slope), pdf + d * slope
+    near, d = _nearest(table, t)
+    pdf, rise = np.take(table.pdf, near), np.take(table.slope, near)
+    rise *= d
+    cdf = np.take(table.cdf, near) + d * (pdf + 0.5 * rise)
+    pdf += rise
+    return cdf, pdf
+
+
+def _edges(rows, center, width, dtype):
+    """Give the edges of consecutive pixels from the star, in widths."""
+    n_x = np.broadcast_shapes(rows.shape[1:], np.shape(center), np.shape(width))
+    edges = np.empty((rows.shape[0] + 1, *n_x))
+    np.subtract(rows[0] - 0.5, center, out=edges[0])
+    np.subtract(rows, center - 0.5, out=edges[1:])
+    return np.divide(edges, width, out=edges).astype(dtype, copy=False)
 
 
 def _integrate(table, rows, center, width):
     """Integrate over pixels; give the profile and what centre and log width change in it."""
     if rows.shape[0] > 1 and np.all(np.diff(rows[:, :1], axis=0) == 1):  # pixels share edges
-        edges = (np.concatenate([rows - 0.5, rows[-1:] + 0.5]) - center) / width
+        edges = _edges(rows, center, width, table.cdf.dtype)
         cdf, pdf = _look_up(table, edges)
-        profile, by_t, by_w = (np.diff(part, axis=0) for part in (cdf, pdf, edges * pdf))
+        profile, by_t, by_w = (part[1:] - part[:-1] for part in (cdf, pdf, edges * pdf))
     else:
         low, high = (rows - 0.5 - center) / width, (rows + 0.5 - center) / width
         (c0, p0), (c1, p1) = _look_up(table, low), _look_up(table, high)
         profile, by_t, by_w = c1 - c0, p1 - p0, high * p1 - low * p0
-    return profile, by_t / -width, -by_w
+    return profile, by_t * np.asarray(-1 / width, by_t.dtype), -by_w
