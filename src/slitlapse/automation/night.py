@@ -14,6 +14,7 @@ from slitlapse.automation.sky_model import plan_sky
 from slitlapse.automation.stars import place_stars
 from slitlapse.automation.store import fingerprint, one_run_at_a_time
 from slitlapse.automation.wavelengths import solve_night
+from slitlapse.extraction import RowWindow
 
 __all__ = ["NightResult", "reduce_night"]
 
@@ -136,6 +137,8 @@ def plan_exposures(night, placement, calibration, tilt, notes):
     widths = night.widths if night.widths is not None else default_widths(placement.traces)
     half_rows = needed_rows(placement.traces, widths)
     sky = plan_sky(night, placement, calibration, read_noise, tilt, half_rows, notes)
+    for trace in placement.traces.values():
+        sky.prepare(RowWindow.around(trace.trace, half_rows, read_noise.shape[0]))
     return ExposurePlan(
         door, placement.traces, sky, read_noise, tuple(widths), half_rows, calibration.beyond_slit
     )

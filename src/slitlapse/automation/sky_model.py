@@ -145,6 +145,11 @@ class SkyPlan:
         bad = ~np.isfinite(data) if mask is None else mask | ~np.isfinite(data)
         return {name: self._fit_columns(data, bad, name) for name in shifts}
 
+    def prepare(self, window):
+        """Work out once, before any exposure, what is needed around a star (`RowWindow`)."""
+        if self.geometry is not None:
+            self.geometry.prepare(window.first_row - self.rows.start, window.n_rows)
+
     def _fit_tilted(self, data, mask):
         rows = self.rows
         factor = self.photon_factor

@@ -66,6 +66,18 @@ def test_a_star_that_drifts_finds_its_band_again():
     assert len(geometry._bands) == 2
 
 
+def test_the_order_in_which_exposures_come_changes_no_bit():
+    weights = weights_of_all_kinds()[0]
+    drifts = [-20, -7, 0, 5, 12, 18]  # also beyond what was prepared
+    found = []
+    for order in (drifts, drifts[::-1]):
+        geometry = make_geometry(3.0, 1)
+        geometry.prepare(FIRST, N_ROWS)
+        given = {drift: geometry.band(FIRST + drift, N_ROWS).variance(weights) for drift in order}
+        found.append([given[drift].tobytes() for drift in drifts])
+    assert found[0] == found[1]
+
+
 def test_pixels_without_sky_have_no_variance():
     geometry = make_geometry(3.0, 0)
     high = np.full(N_X, N_Y - 10)

@@ -111,7 +111,7 @@ class SkyGeometry:
         keep = self.sky_pixels if left_out is None else self.sky_pixels & ~left_out
         self._weights = keep / self.variance
         self._factor = self._splines.factorise(self._weights)
-        self._covariances, self._bands = {}, []
+        self._covariances, self._bands, self._prepared = {}, [], []
         vars(self).pop("_information", None)  # of a copy's other weights
 
     @property
@@ -128,11 +128,29 @@ class SkyGeometry:
             self._covariances[reach] = self._splines.inverse_band(self._factor, reach)
         return self._covariances[reach]
 
+    def prepare(self, first_row, n_rows, spare=12):
+        """
+        Work out the covariance of the sky around a star before any exposure is looked at.
+
+        `band` then gives the same numbers in whatever order, and by whatever process, the
+        exposures are measured.
+
+        Parameters
+        ----------
+        first_row : array of int, shape (n_x,)
+            First row of the star's usual window in each column.
+        n_rows : int
+            Number of rows of the window.
+        spare : int
+            Rows on each side for the star's drift; one that goes farther is slower.
+        """
+        self._prepared.append(self._make_band(np.asarray(first_row), n_rows, spare))
+
     def band(self, first_row, n_rows):
         """
         Return the covariance of the sky in the rows around a star, ready for any weights.
 
-        Made once and kept, with rows to spare for a star that drifts.
+        What was not prepared is made when it is first asked for, with rows to spare, and kept.
 
         Parameters
         ----------
@@ -146,13 +164,17 @@ class SkyGeometry:
         `ApertureBand`
         """
         first_row = np.asarray(first_row)
-        for band in self._bands:
+        for band in self._prepared or self._bands:
             if band.holds(first_row, n_rows):
                 return band.cut(first_row, n_rows)
-        self._bands = self._bands[1 - MOST_BANDS :]
-        wide = first_row - SPARE_ROWS, n_rows + 2 * SPARE_ROWS
-        self._bands.append(make_band(self._splines, self._covariance, self.supported, *wide))
-        return self._bands[-1].cut(first_row, n_rows)
+        made = self._make_band(first_row, n_rows, SPARE_ROWS)
+        if not self._prepared:  # else other exposures must not depend on this one
+            self._bands = [*self._bands[1 - MOST_BANDS :], made]
+        return made.cut(first_row, n_rows)
+
+    def _make_band(self, first_row, n_rows, spare):
+        wide = first_row - spare, n_rows + 2 * spare
+        return make_band(self._splines, self._covariance, self.supported, *wide)
 
     def _raised_without(self, pixels):
         """Return the factor by which missing pixels raise the variance, spline by spline."""
