@@ -50,3 +50,16 @@ def test_a_file_without_unit_is_refused_unless_told(tmp_path):
     with pytest.raises(ValueError, match=r"a\.fits has no card BUNIT: say which unit"):
         FrameSource(tmp_path / "a.fits")
     assert FrameSource(tmp_path / "a.fits", "adu").unit == u.adu
+
+
+def test_packed_files_are_read_and_an_hdu_without_an_image_is_refused(tmp_path):
+    image = np.arange(1200, dtype=np.uint16).reshape(30, 40)
+    fits.PrimaryHDU(image).writeto(tmp_path / "a.fits.gz")
+    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(image)]).writeto(tmp_path / "a.fits.fz")
+    for name, hdu in (("a.fits.gz", 0), ("a.fits.fz", 1)):
+        data, _, _ = FrameSource(tmp_path / name, "adu", hdu).rows(slice(3, 5))
+        assert np.array_equal(data, image[3:5])
+    with pytest.raises(
+        ValueError, match=r"HDU 0 of .*a\.fits\.fz has the shape \(\), no image.*\[1\]"
+    ):
+        FrameSource(tmp_path / "a.fits.fz", "adu")

@@ -56,6 +56,12 @@ class FrameSource:
         with fits.open(self.frame) as hdus:
             self.meta, self.shape = hdus[self.hdu].header.copy(), hdus[self.hdu].shape
             self.extensions = {hdu.name for hdu in hdus} & {"MASK", "UNCERT"}
+            images = [number for number, each in enumerate(hdus) if len(each.shape) == 2]
+        if len(self.shape) != 2:
+            raise ValueError(
+                f"HDU {self.hdu} of {self.frame} has the shape {self.shape}, no image: choose "
+                f"hdu among {images}."
+            )
         unit = self.meta.get("BUNIT") if unit is None else unit
         if unit is None:
             raise ValueError(f"{self.frame} has no card BUNIT: say which unit its pixels have.")
