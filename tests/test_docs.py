@@ -67,6 +67,14 @@ def test_links_to_other_pages_are_alive(path):
         assert any(hit.exists() for hit in hits), f"{path.name} links to {name}"
 
 
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_no_letter_sticks_to_the_end_of_an_emphasis(path):
+    """``*w*²`` would be shown with its stars: it has to be ``*w*\\ ²``."""
+    text = path.read_text(encoding="utf-8")
+    assert re.findall(r"(?<![*\w])\*[^*\s]+\*[^\W_]", text) == []
+    assert re.findall(r"\*[²³]", text) == []
+
+
 def test_every_page_can_be_reached():
     index = (DOCS / "index.rst").read_text()
     for page in PAGES:
