@@ -1,15 +1,20 @@
 """How many of 200 invented spectrographs are solved, how well, and is any wrong one believed?
 
-    python tests/benchmarks/bench_wavelength.py [range | dispersion | names] [n]
+    python tests/benchmarks/bench_wavelength.py [range | dispersion | names | real] [n]
 
 Prints every spectrograph that was refused, wrong, or known to worse than 0.05 pixel, then a
 summary. ``range`` gives a centre and a dispersion wrong by up to 10 %, ``dispersion`` that alone,
-``names`` nothing but the lamps' names. Right means better than half a line width where lines reach.
+``names`` nothing but the lamps' names; ``real`` compares our curves of real arcs with published
+tables of their lines (the frames are looked for where SLITLAPSE_DATA points). Right means better
+than half a line width where lines reach.
 """
 
 import collections
+import importlib.util
+import os
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -37,8 +42,33 @@ def error_in_pixels(found, truth):
     return np.sqrt(np.mean(pixels**2)), np.sqrt(np.mean(pulls**2))
 
 
+def compare_real_arcs(folder):
+    """Print one line per real arc: ours, and how far from the published lines (angstrom)."""
+    path = Path(__file__).parents[1] / "wavelength/test_match_lamps.py"
+    spec = importlib.util.spec_from_file_location("test_match_lamps", path)
+    arcs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(arcs)
+    print("arc              lines  residual  known to | table  r.m.s.  median off  r.m.s.  worst")
+    for name, (read, lamps, table, _, rough) in arcs.REAL.items():
+        pixel, wave, own = np.loadtxt(folder / table, delimiter=",", skiprows=2).T
+        found = match_lamps([(lamps, read(folder))], wavelength_range=rough)
+        off = found.pixel_to_wavelength(pixel).value - wave
+        rms = np.sqrt(np.mean(own**2))
+        near = np.abs(off) <= 3.05 * rms
+        residual = np.median(np.abs(found.lines["residual"][found.lines["used"]].value))
+        known = np.median(found.uncertainty(pixel).value)
+        print(
+            f"{name:16s} {found.n_used:5d}  {residual:8.3f}  {known:8.3f}"
+            f" | {len(pixel):5d}  {rms:6.3f}  {np.median(np.abs(off)):10.3f}"
+            f"  {np.sqrt(np.mean(off[near] ** 2)):6.3f}  {off[np.abs(off).argmax()]:+.2f}"
+            + (f" ({(~near).sum()} named otherwise)" if (~near).any() else "")
+        )
+
+
 def main(how="range", n=200):
     """Solve them all and print what came out."""
+    if how == "real":
+        return compare_real_arcs(Path(os.environ["SLITLAPSE_DATA"]))
     outcome, seconds, errors = collections.Counter(), [], []
     for seed in range(n):
         rng = np.random.default_rng(seed)
