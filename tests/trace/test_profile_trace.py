@@ -125,6 +125,33 @@ def test_masked_pixels_columns_and_nan_do_not_bias():
     assert set(found.table["reason"][dead]) == {"outside the image or masked"}
 
 
+def test_a_fully_masked_column_counts_for_nothing():
+    image = simulate(5e3, np.random.default_rng(12))
+    mask = np.zeros(image.shape, bool)
+    mask[:, 500] = True
+    clean = ProfileTrace(image, 45, 64, profile="gaussian", mask=mask, read_noise=NOISE)
+    image[:, 500] = 1e6
+    found = ProfileTrace(image, 45, 64, profile="gaussian", mask=mask, read_noise=NOISE)
+    assert np.array_equal(found.trace, clean.trace)
+    at = np.argmin(abs(found.table["x"].value - 500))
+    assert found.table["n_columns"][at] == 15
+    assert found.table["used"][at]  # the other columns of its bin are
+    masked = ProfileTrace(image, 45, N_X, profile="gaussian", mask=mask, read_noise=NOISE).table
+    assert masked["reason"][500] == "outside the image or masked"
+    assert np.isinf(masked["center_uncertainty"][500])
+
+
+@pytest.mark.parametrize("count", [0.0, 3e4])
+def test_dead_and_hot_columns_that_nobody_masked_move_nothing(count):
+    image = simulate(5e3, np.random.default_rng(13))
+    clean = ProfileTrace(image, 45, profile="gaussian", read_noise=NOISE)
+    image[:, 400] = count
+    image[:50, 700] = count  # its end lies in the star
+    found = ProfileTrace(image, 45, profile="gaussian", read_noise=NOISE)
+    assert abs((found.trace - clean.trace) / clean.trace_uncertainty).max() < 1
+    assert abs((found.width - clean.width) / clean.width_uncertainty).max() < 1
+
+
 def test_the_window_follows_a_strongly_bowed_star():
     bowed = 260 - 120 * (1 - X**2)
     image = 100 + star_image((400, N_X), bowed, 2.0, 3e3)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from slitlapse.trace.profile_trace.compare_pixels import compare_pixels, cut_out
+from slitlapse.trace.profile_trace.compare_pixels import compare_pixels
+from slitlapse.trace.profile_trace.cut_out import cut_out
 from slitlapse.trace.profile_trace.star_profile import profile_evaluator
 from slitlapse.trace.simulate import star_image
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from slitlapse.trace import ProfileTrace, TraceWarning
-from slitlapse.trace.profile_trace.compare_pixels import compare_pixels, cut_out
+from slitlapse.trace.profile_trace.compare_pixels import compare_pixels
+from slitlapse.trace.profile_trace.cut_out import cut_out
 from slitlapse.trace.profile_trace.measure_star import Model, StarLostError, measure_star
 from slitlapse.trace.profile_trace.smooth_curve import fit_smooth_curve
 from slitlapse.trace.profile_trace.solve_bins import add_up_bins

@@ -1,6 +1,5 @@
 """Where does a star's light lie along the spectrum, and how wide is it there?"""
 
-import copy
 from dataclasses import replace
 from functools import partial
 
@@ -8,24 +7,25 @@ import numpy as np
 from astropy import units as u
 from specreduce.tracing import Trace
 
-from .compare_pixels import compare_pixels, cut_out, measure_moments, rough_width
+from .compare_pixels import compare_pixels, measure_moments
+from .cut_out import cut_out, rough_width
 from .follow_star import StarNotFoundError, follow_star
 from .look_over import TraceWarning, look_over
 from .measure_star import Model, StarLostError, measure_star
 from .read_image import read_image
-from .smooth_curve import Curve, fit_smooth_curve
+from .smooth_curve import fit_smooth_curve
 from .solve_bins import add_up_bins
 from .star_profile import profile_evaluator, wings_evaluator
+from .trace_with_width import TraceWithWidth
 
 __all__ = ["ProfileTrace", "StarNotFoundError", "TraceWarning"]
 
-FWHM = np.sqrt(8 * np.log(2))  # of a Gaussian of sigma 1
 FAMILIES = "moffat", "gaussian", "moments"
 COLUMNS_PER_BIN = 16, 64, 256  # the second and third where the star is too faint
 FAINT = 0.3  # widths: a centre less certain than this wants longer bins
 
 
-class ProfileTrace(Trace):
+class ProfileTrace(TraceWithWidth):
     """
     Centre and width of one star along axis 1 of an image, each with a smooth curve.
 
@@ -159,67 +159,22 @@ class ProfileTrace(Trace):
                 break
         log_width, model = found.width, found.model
         width = replace(log_width, value=model.width, sigma=log_width.sigma * model.width)
-        self._set(image, profile, model.beta, found.center, width, model.distances)
+        self._take_over(image, profile, model, found.center, width)
         self.table, self.read_noise = found.table, found.floor
         if found.wings is not None:  # the curve is that of 1 / beta
             sigma = found.wings.sigma if np.ndim(self.beta) else found.wings.sigma[0]
             self.beta_uncertainty = sigma * self.beta**2
         look_over(self)
 
-    @classmethod
-    def from_curves(cls, image, trace, width, profile="gaussian", *, beta=None, neighbours=()):
-        """
-        Build a trace by hand.
-
-        Parameters
-        ----------
-        image : image or tuple
-            The image it belongs to, or only that image's shape (n_y, n_x).
-        trace, width : float or array-like, shape (n_x,)
-            Centre and Gaussian-equivalent sigma in pixels.
-        profile : {"gaussian", "moffat"}
-            Family.
-        beta : float or None
-            Exponent of a Moffat profile, > 1.
-
-        Returns
-        -------
-        ProfileTrace
-        """
-        new = cls.__new__(cls)
-        if isinstance(image, tuple):
-            image = np.broadcast_to(0.0, image)
-        n_x = image.shape[1]
-        curves = [
-            Curve(np.broadcast_to(np.asarray(v, float), n_x).copy(), np.zeros(n_x))
-            for v in (trace, width)
-        ]
-        new._set(image, profile, beta, *curves, neighbours)
-        new.table, new.read_noise, new.window = None, None, None
-        return new
-
-    def _set(self, image, profile, beta, center, width, neighbours):
-        """Take over the curves."""
-        self.image, self.profile_family, self.beta = image, profile, beta
-        self.beta_uncertainty = None
-        self.neighbours = tuple(float(d) for d in neighbours)
+    def _take_over(self, image, profile, model, center, width):
+        """Keep the curves."""
+        self.image, self.profile_family, self.beta = image, profile, model.beta
+        self.neighbours, self.beta_uncertainty = tuple(float(d) for d in model.distances), None
         self.trace, self.trace_uncertainty = center.value, center.sigma
         self.trace_degree = center.degree
         self.width, self.width_uncertainty = width.value, width.sigma
         self.width_degree = width.degree
-        self._mask_treatment, self._valid_mask_treatment_methods = None, [None]
-        self._bound_trace()  # upstream's consumers expect a masked array
-
-    @property
-    def fwhm(self):
-        """Full width at half maximum in pixels, shape (n_x,)."""
-        return FWHM * self.width
-
-    def __add__(self, delta):
-        """Return a copy moved by ``delta`` pixels; the image is shared, not copied."""
-        new = copy.copy(self)
-        new.shift(delta)
-        return new
+        self._mask_outside()
 
     def profile(self, rows, offset=0.0, width_factor=1.0):
         """
