@@ -4,10 +4,11 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import QTable
 
 from slitlapse.automation import NightError, read_night, simulate_night
-from slitlapse.automation.calibration import make_calibration
-from slitlapse.automation.log import choose_frames, log_night
+from slitlapse.automation.calibration import darks_as_cold, make_calibration
+from slitlapse.automation.log import ChosenFrames, choose_frames, log_night
 from slitlapse.instruments import load_instrument
 
 
@@ -118,3 +119,18 @@ def test_nothing_to_take_the_level_off_stops_the_run(subset, tmp_path, toy_night
     (tmp_path / "bare.toml").write_text("\n".join(lines))
     with pytest.raises(NightError, match=r"no bias frame, and amplifier .* has no overscan.*bias"):
         subset(lambda name: "bias" not in name, instrument="bare.toml")
+
+
+def test_darks_of_another_temperature_are_left_out_by_name():
+    names = ["d1.fits", "d2.fits", "d3.fits"]
+    darks = QTable({"filename": names, "detector_temperature": [-110.2, -95.0, np.nan]})
+    science = QTable({"filename": ["s.fits"], "detector_temperature": [-110.0]})
+    notes = []
+    kept = darks_as_cold(ChosenFrames({"dark": darks, "science": science}, (4, 4)), notes)
+    assert kept["filename"].tolist() == ["d1.fits", "d3.fits"]  # unknown is no reason
+    assert notes == [
+        "d2.fits (dark) is left out: it was taken at -95.0 degrees, the science frames at -110.0"
+    ]
+    untold = ChosenFrames({"dark": darks[["filename"]], "science": science}, (4, 4))
+    assert len(darks_as_cold(untold, notes)) == 3
+    assert len(notes) == 1

@@ -21,6 +21,8 @@ from slitlapse.photons import (
 __all__ = ["Calibration", "make_calibration"]
 
 DARK_FLAT = 5  # read noises of a lit pixel below which a flat shows no light
+TEMPERATURE = "detector_temperature"  # as instrument files call it in [header]
+MOST_DEGREES = 2.0  # dark current doubles every 6 or so
 SATURATED = MaskBits.saturated | MaskBits.bleeding
 
 
@@ -180,7 +182,7 @@ def _opener(door, name):
 
 def make_dark(door, chosen, notes):
     """Combine the darks of the longest exposure time into a dark current."""
-    table = chosen["dark"]
+    table = darks_as_cold(chosen, notes)
     if not len(table):
         return None
     times = table["exposure_time"].to_value(u.s)
@@ -197,6 +199,21 @@ def make_dark(door, chosen, notes):
     names = table["filename"][same]
     master = combine_frames([lambda name=name: door.electrons(name, "dark") for name in names])
     return DarkCurrent.from_master(master, longest * u.s)
+
+
+def darks_as_cold(chosen, notes):
+    """Choose the darks at the temperature of the science frames, as far as headers tell."""
+    darks, science = chosen["dark"], chosen["science"]
+    if TEMPERATURE not in darks.colnames or not len(darks) or not len(science):
+        return darks
+    usual = np.median(np.asarray(science[TEMPERATURE], float))
+    away = np.abs(np.asarray(darks[TEMPERATURE], float) - usual) > MOST_DEGREES
+    for row in darks[away]:
+        notes.append(
+            f"{row['filename']} (dark) is left out: it was taken at {row[TEMPERATURE]:.1f} degrees, "
+            f"the science frames at {usual:.1f}"
+        )
+    return darks[~away]
 
 
 def make_flat(door, chosen, notes):
