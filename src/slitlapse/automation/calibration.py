@@ -210,8 +210,8 @@ def darks_as_cold(chosen, notes):
     away = np.abs(np.asarray(darks[TEMPERATURE], float) - usual) > MOST_DEGREES
     for row in darks[away]:
         notes.append(
-            f"{row['filename']} (dark) is left out: it was taken at {row[TEMPERATURE]:.1f} degrees, "
-            f"the science frames at {usual:.1f}"
+            f"{row['filename']} (dark) is left out: it was taken at {row[TEMPERATURE]:.1f} "
+            f"degrees, the science frames at {usual:.1f}"
         )
     return darks[~away]
 
