@@ -25,6 +25,17 @@ def measured():
     return image, ProfileTrace(image, 30, profile="gaussian", read_noise=1)
 
 
+def test_bins_far_off_the_curve_are_drawn_at_its_border(measured):
+    image, _ = measured
+    trace = ProfileTrace(image, 30, profile="gaussian", read_noise=1)
+    trace.table["center"][3] += 50 * trace.table["center_uncertainty"][3]
+    trace.table["used"][3] = True
+    arrow = plot_trace_residuals(trace)[0].lines[1]
+    assert arrow.get_marker() == "^"
+    assert np.array_equal(arrow.get_ydata(), [8])
+    assert arrow.get_xdata()[0] == trace.table["x"][3].value
+
+
 def test_stars_are_marked_on_the_cut(measured):
     stars = find_stars(measured[0])
     ax = plot_stars(stars)

@@ -24,13 +24,18 @@ def exposure(flux, offset, factor, rng, sky=200.0):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("flux", [2e4, 1e3, 150.0, 50.0])
+@pytest.mark.parametrize("flux", [2e4, 1e3, 150.0])
 def test_offset_and_width_factor_are_honest_at_every_brightness(flux):
-    rng, n = np.random.default_rng(int(flux)), 40
+    rng, n = np.random.default_rng(int(flux)), 400
+    short = ProfileTrace.from_curves(
+        (64, 256), SHARED.trace[::4] - 14, SHARED.width[::4], "moffat", beta=3.0
+    )
     pulls = []
     for _ in range(n):
         offset, factor = rng.uniform(-4, 4), rng.uniform(0.85, 1.2)
-        found = measure_profile_shift(exposure(flux, offset, factor, rng), SHARED, read_noise=4)
+        image = rng.poisson(200 + flux * short.profile_image(None, offset, factor))
+        image = image + rng.normal(0, 4, image.shape)
+        found = measure_profile_shift(image, short, read_noise=4)
         pulls.append(
             [
                 (found.offset - offset) / found.offset_uncertainty,
@@ -38,8 +43,32 @@ def test_offset_and_width_factor_are_honest_at_every_brightness(flux):
             ]
         )
     pulls = np.array(pulls)
-    assert np.all(abs(pulls.std(axis=0) - 1) < 3.5 / np.sqrt(2 * n))
+    # 5 per cent, and 3 standard errors of a standard deviation from so many exposures
+    assert np.all(abs(pulls.std(axis=0) - 1) < 0.05 + 3 / np.sqrt(2 * n))
     assert np.all(abs(pulls.mean(axis=0)) < 4 / np.sqrt(n))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flux", [2e4, 3e3, 800.0])
+def test_shifts_against_a_measured_trace_are_honest_among_each_other(flux):
+    rng, squares, n, nights = np.random.default_rng(int(flux)), [], 10, 12
+    shape, row, width = (64, 256), SHARED.trace[::4] - 14, SHARED.width[::4]
+    for _ in range(nights):
+        offsets, factors = rng.uniform(-0.7, 0.7, n), rng.uniform(0.9, 1.15, n)
+        truth = [
+            star_image(shape, row + o, width * f, flux, profile="moffat", beta=3.0)
+            for o, f in zip(offsets, factors, strict=True)
+        ]
+        frames = [rng.poisson(200 + light) + rng.normal(0, 4, shape) for light in truth]
+        shared = ProfileTrace(np.sum(frames, axis=0), 31, 16, read_noise=4 * np.sqrt(n))
+        found = [measure_profile_shift(frame, shared, read_noise=4) for frame in frames]
+        wrong = np.array([shift.offset for shift in found]) - offsets
+        # the reference is noisy too, but this is common to all
+        stated = np.array([shift.offset_uncertainty for shift in found])
+        squares.append(((wrong - wrong.mean()) / stated) ** 2)
+    freedom = nights * (n - 1)
+    pull = np.sqrt(np.sum(squares) / freedom)
+    assert abs(pull - 1) < 0.05 + 3 / np.sqrt(2 * freedom)
 
 
 def test_signal_to_noise_50_per_column_gives_0_002_pixels():
@@ -75,7 +104,9 @@ def test_cosmic_rays_and_masked_columns_change_nothing():
 
 def test_another_profile_than_assumed_keeps_the_offset():
     rng = np.random.default_rng(4)
-    image = 200 + star_image(SHAPE, SHARED + 1.7, SHARED.width, 5e3, profile="double")
+    image = 200 + star_image(
+        SHAPE, np.asarray(SHARED.trace) + 1.7, SHARED.width, 5e3, profile="double"
+    )
     image = rng.poisson(image) + rng.normal(0, 4, SHAPE)
     found = measure_profile_shift(image, SHARED, read_noise=4)
     assert abs(found.offset - 1.7) < 4 * found.offset_uncertainty

@@ -97,7 +97,11 @@ def plot_trace_residuals(trace, *, axes=None):
         x, value, error, used = _bins(trace, name, used)
         pull = (value - np.interp(x, np.arange(curve.size), curve)) / error
         ax.axhspan(-1, 1, color="0.9")
-        ax.plot(x[used], pull[used], "k.", label="used")
+        near = used & (np.abs(pull) <= 8)
+        ax.plot(x[near], pull[near], "k.", label="used")
+        for beyond, marker in ((pull > 8, "k^"), (pull < -8, "kv")):
+            if np.any(used & beyond):
+                ax.plot(x[used & beyond], np.clip(pull[used & beyond], -8, 8), marker, ms=4)
         ax.plot(x[~used], np.clip(pull[~used], -8, 8), "o", mfc="none", color="tab:red")
         ax.set(ylabel=f"{name} off the curve (sigma)", ylim=(-8.5, 8.5))
     axes[-1].set_xlabel("x (pixel)")
