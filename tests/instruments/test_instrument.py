@@ -4,6 +4,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.nddata import CCDData
 
 from slitlapse.instruments import (
     AmplifierCards,
@@ -13,7 +14,13 @@ from slitlapse.instruments import (
     load_instrument,
 )
 from slitlapse.observing_log import make_header_table, read_header
-from slitlapse.photons import Amplifier, process_amplifiers, to_raw
+from slitlapse.photons import (
+    Amplifier,
+    measure_gain,
+    measure_read_noise,
+    process_amplifiers,
+    to_raw,
+)
 
 
 def make(amplifiers, **kwargs):
@@ -210,3 +217,28 @@ def test_what_an_instrument_reads_out_is_what_fell_on_it(name):
         error = sigma * np.hypot(1 / np.sqrt(residual.size), 1 / np.sqrt(3 * min(residual.shape)))
         assert abs(residual.mean()) < 4 * error
         assert residual.std() == pytest.approx(sigma, rel=0.1)
+
+
+FRAMES_OF = {
+    "kast_blue": ("lick_kast_blue_2015", ["b21", "b22", "b23"], ["b11", "b12"]),
+    "goodman_930": ("soar_goodman_2018", ["0194", "0195", "0196"], ["0022", "0026"]),
+    "efosc2": ("ntt_efosc2_2022", ["EFOSC.2022-01-26T19-0"], ["EFOSC.2022-01-26T19-2"]),
+}
+
+
+@pytest.mark.parametrize("name", FRAMES_OF)
+def test_gain_and_read_noise_of_a_file_are_those_of_real_frames(real_data, name):
+    def read(patterns):
+        paths = [path for each in patterns for path in sorted(folder.glob(f"{each}*.fits.gz"))]
+        return [CCDData(fits.getdata(path), unit=u.adu) for path in paths]
+
+    folder = real_data / FRAMES_OF[name][0]
+    biases, flats = read(FRAMES_OF[name][1]), read(FRAMES_OF[name][2])
+    instrument = load_instrument(name)
+    amplifiers = instrument.amplifiers_for(instrument.example_headers)
+    gains = measure_gain(flats, amplifiers, biases=biases, saturation=60000)
+    noises = measure_read_noise(biases, amplifiers)
+    for amplifier, gain, noise in zip(amplifiers, gains, noises, strict=True):
+        assert abs(gain.value / amplifier.gain - 1) < 0.03
+        # the noise is measured in adu: the gain of the file turns it into electrons
+        assert abs(noise.sigma / amplifier.read_noise - 1) < 0.03
