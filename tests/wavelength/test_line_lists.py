@@ -45,6 +45,24 @@ def test_xenon_fills_the_gap_between_4925_and_8233():
     assert np.diff(wave).max() < 200  # the list in common use has one gap of 3308 angstrom
 
 
+# vacuum wavelength and intensity in the NIST Atomic Spectra Database
+XENON = {
+    4079.972: 100, 4194.710: 150, 4735.476: 600, 4808.363: 500, 5825.505: 300, 6184.131: 300,
+    6319.809: 500, 6471.493: 300, 6884.054: 300, 7121.561: 500, 7395.830: 150, 7644.128: 500,
+    7889.563: 300, 7969.533: 500, 8208.592: 700, 8233.896: 10000, 8282.392: 7000, 8349.116: 2000,
+    8411.500: 2000, 8821.832: 5000, 8954.709: 1000, 9165.167: 500, 10530.742: 900, 11088.273: 1900,
+}  # fmt: skip
+
+
+def test_strengths_of_xenon_are_the_published_ones():
+    lines = lamp_line_list("Xe", medium="vacuum")
+    wave = lines["wavelength"].value
+    for published, strength in XENON.items():
+        nearest = np.abs(wave - published).argmin()
+        assert abs(wave[nearest] - published) < 0.001
+        assert lines["strength"][nearest] == strength
+
+
 def test_every_line_says_what_it_is_and_where_it_comes_from():
     lines = lamp_line_list(["He", "Ar"])
     assert lines.colnames[:5] == ["wavelength", "strength", "ion", "lamp", "source"]
@@ -87,6 +105,13 @@ def test_a_medium_that_is_neither_is_refused():
         ("FeAr", ["Fe", "Ar"]),
         ("ThAr", ["Th", "Ar"]),
         ("xenon lamp", ["Xe"]),
+        ("HE+NE+AR", ["He", "Ne", "Ar"]),
+        ("HeNeAr 45s", ["He", "Ne", "Ar"]),
+        ("Ne_PenRay", ["Ne"]),
+        ("CuAr comparison", ["Cu", "Ar"]),
+        ("HCL CuNe", ["Cu", "Ne"]),
+        ("Thorium-Argon", ["Th", "Ar"]),
+        ("LAMP_Hg_1", ["Hg"]),
         (["Ne", "Hg"], ["Ne", "Hg"]),
     ],
 )

@@ -31,7 +31,8 @@ How do we know?
 ---------------
 Invented spectrographs with known truth are solved from the lamps' names; real arcs of nine
 instruments agree with published line tables; a wrong lamp is refused; shifts reach the Cramer-Rao
-bound with honest uncertainties; residuals, by lamp and with error bars, are drawn by `explain`.
+bound with honest uncertainties; `plot_wavelength_story` draws observed against simulated arc,
+residuals by lamp with error bars, and what was not used; `plot_shifts` the drift of the night.
 """
 
 from dataclasses import replace
@@ -44,6 +45,14 @@ from slitlapse._upstream import prefer
 from .arc_lines import find_lines
 from .common_grid import ResampledSpectra, resample_flux
 from .dispersion_search import DispersionSearch, search_dispersion
+from .explain import (
+    plot_arc_comparison,
+    plot_arc_image_comparison,
+    plot_dispersion,
+    plot_shifts,
+    plot_wavelength_residuals,
+    plot_wavelength_story,
+)
 from .lamp_matching import ArcLines, LampMatch, match_guesses, relative_strength
 from .line_identification import LineIdentification, identify_lines
 from .line_lists import (
@@ -104,6 +113,12 @@ __all__ = [
     "measure_shift",
     "measure_zero_point",
     "merge_blends",
+    "plot_arc_comparison",
+    "plot_arc_image_comparison",
+    "plot_dispersion",
+    "plot_shifts",
+    "plot_wavelength_residuals",
+    "plot_wavelength_story",
     "read_line_list",
     "relative_strength",
     "resample_flux",

@@ -36,7 +36,10 @@ NAMES = {
 }
 KNOWN_LAMPS = tuple(NAMES)
 MEDIA = ("air", "vacuum")
-FILLER = {"lamp", "lamps", "arc", "arcs", "spare", "comp", "and", "on", "hollow", "cathode"}
+FILLER = {
+    *("lamp", "lamps", "arc", "arcs", "spare", "comp", "comparison", "calib", "calibration"),
+    *("and", "on", "hollow", "cathode", "hcl", "pen", "ray", "penray", "s", "sec", "exposure"),
+}
 SYMBOLS = re.compile(rf"(?:({'|'.join(NAMES)})(?:i{{1,3}})?)", re.IGNORECASE)
 WHOLE = re.compile(rf"(?:(?:{'|'.join(NAMES)})(?:i{{1,3}})?)+", re.IGNORECASE)
 
