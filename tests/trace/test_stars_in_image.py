@@ -43,3 +43,7 @@ def test_a_slit_shows_only_what_it_lets_through():
     image = field() * (abs(X - 60) < 8)
     found = find_stars_in_image(image, mask=abs(X - 60) >= 8, n_stars=1)
     assert found["y"][0].value == pytest.approx(50.7, abs=0.2)
+    itself = find_stars_in_image(image)  # the dark around it is noticed
+    assert len(itself) == 1
+    assert itself["x"][0].value == pytest.approx(60.2, abs=0.2)
+    assert itself["y"][0].value == pytest.approx(50.7, abs=0.2)

@@ -5,15 +5,19 @@ from astropy import units as u
 from astropy.nddata import NDData
 from astropy.stats import SigmaClip, gaussian_fwhm_to_sigma, mad_std
 from astropy.table import QTable
+from scipy.ndimage import binary_erosion, median_filter
 
 __all__ = ["find_stars_in_image"]
+
+DARK = 0.2  # of the image: less than this around its openings is no slit
 
 
 def find_stars_in_image(image, *, mask=None, fwhm=None, threshold=5.0, n_stars=None, box=50):
     """
     Find stars in an undispersed image: of the field, or through the slit.
 
-    The sky is taken off with `photutils.background.Background2D`, stars are found with
+    Where the image shows a slit or mask, the dark around its openings is left out. The sky is
+    taken off with `photutils.background.Background2D`, stars are found with
     `photutils.detection.DAOStarFinder` (Stetson 1987), first with a guess of their width, then with
     the width that the brightest of them have.
 
@@ -59,6 +63,7 @@ def find_stars_in_image(image, *, mask=None, fwhm=None, threshold=5.0, n_stars=N
     from photutils.detection import DAOStarFinder
 
     data, good, unit = _parse(image, mask)
+    good &= ~_dark(data, good)
     flat, noise = _without_sky(data, good, box)
     guess = 4.0 if fwhm is None else float(fwhm)
     for last in (True,) if fwhm is not None else (False, True):
@@ -104,6 +109,30 @@ def _parse(image, mask):
     return np.where(good, data, 0.0), good, u.electron if unit is None else unit
 
 
+def _dark(data, good):
+    """
+    Find what a slit or mask keeps dark: there are two levels, and hardly anything in between.
+
+    Stars alone do not look like this: their light falls off through all levels.
+    """
+    calm = median_filter(data, 5)
+    values = np.clip(calm[good], *np.percentile(calm[good], [0.5, 99.5]))
+    counts, edges = np.histogram(values, 128)
+    middle, below = 0.5 * (edges[1:] + edges[:-1]), np.cumsum(counts)[:-1]
+    sums = np.cumsum(counts * middle)
+    apart = sums[:-1] / np.maximum(below, 1) - (sums[-1] - sums[:-1]) / (values.size - below)
+    split = edges[1:-1][np.argmax(below * (values.size - below) * apart**2)]  # Otsu (1979)
+    low, high = values[values < split], values[values >= split]
+    if low.size < DARK * values.size or high.size < 100:
+        return np.zeros(data.shape, bool)
+    dark, lit = np.median(low), np.median(high)
+    between = np.abs(values - 0.5 * (dark + lit)) < 0.25 * (lit - dark)
+    spread = np.diff(np.percentile(high, [16, 84]))[0]
+    if between.sum() > 0.3 * high.size or spread > 0.5 * (lit - dark):
+        return np.zeros(data.shape, bool)
+    return ~binary_erosion(calm > 0.5 * (dark + lit), iterations=2, border_value=1)
+
+
 def _without_sky(data, good, box):
     """Take the sky off; also give the noise of a pixel."""
     from photutils.background import Background2D, MedianBackground
@@ -116,7 +145,7 @@ def _without_sky(data, good, box):
         filter_size=3,
         sigma_clip=SigmaClip(3.0),
         bkg_estimator=MedianBackground(),
-        exclude_percentile=90.0,
+        exclude_percentile=97.0,  # the opening of a mask fills little of a box
     ).background
     flat = np.where(good, data - sky, 0.0)
     return flat, float(mad_std(flat[good]))
