@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from slitlapse.wavelength import relative_strength
-from slitlapse.wavelength.dispersion_search import search_dispersion
+from slitlapse.wavelength import ArcLines, WavelengthSolution, relative_strength
+from slitlapse.wavelength.dispersion_search import first_guesses, search_dispersion
 from slitlapse.wavelength.line_lists import lamp_line_list
 
 LINES = lamp_line_list("HeNeAr")
@@ -58,3 +58,33 @@ def test_guesses_differ():
     assert len(places) <= 20
     apart = np.abs(places[:, None] - places).max(axis=2)
     assert apart[~np.eye(len(places), dtype=bool)].min() > 5
+
+
+def test_first_guesses_go_through_pairs_and_around_an_archived_solution():
+    pairs = [(100.0, 4500.0), (900.0, 6500.0)]
+    guesses, prior, start = first_guesses([], 1001, None, None, None, pairs, None, "air")
+    a0, a1, a2 = guesses[0]
+    np.testing.assert_allclose([a0 - 0.8 * a1, a0 + 0.8 * a1, a2], [4500, 6500, 0], atol=1e-6)
+    assert prior[0] < 50 and start > 0
+    archived = WavelengthSolution([5500.0, 1250.0], (0, 1000), 1001)
+    guesses, _, _ = first_guesses([], 1001, None, None, archived, None, None, "air")
+    assert np.ptp(guesses[:, 0]) == pytest.approx(2.5 * 80)  # 40 pixels to either side
+    assert np.abs(guesses[:, 0] - 5500).min() < 1e-6
+    with pytest.raises(ValueError, match="two lines or more"):
+        first_guesses([], 1001, None, None, None, pairs[:1], None, "air")
+
+
+def test_less_slack_searches_less_about_the_same_place():
+    arc = ArcLines(
+        (WAVE - 4000) / 3, np.ones(len(WAVE)), STRENGTH, STRENGTH, WAVE, STRENGTH, LINES["ion"]
+    )
+    inside = (arc.pixel > 0) & (arc.pixel < 1023)
+    fields = ("pixel", "uncertainty", "flux", "chance")
+    arc = arc._replace(**{name: np.asarray(getattr(arc, name))[inside] for name in fields})
+    wide, narrow = (
+        first_guesses([arc], 1024, (4100, 7100), None, None, None, True, "air", slack=slack)[0]
+        for slack in (1.0, 0.5)
+    )
+    assert len(narrow) < len(wide)
+    for guesses in (wide, narrow):
+        assert abs(guesses[0][1] / 511.5 - 3) < 0.03

@@ -44,7 +44,7 @@ from slitlapse._upstream import prefer
 
 from .arc_lines import find_lines
 from .common_grid import ResampledSpectra, resample_flux
-from .dispersion_search import DispersionSearch, search_dispersion
+from .dispersion_search import DispersionSearch, first_guesses, search_dispersion
 from .explain import (
     plot_arc_comparison,
     plot_arc_image_comparison,
@@ -133,9 +133,6 @@ __all__ = [
 ]
 
 BELIEVE = 6.0  # natural log of the odds below which a relation is not believed
-# ranks from, to; weight of such a line; power of the listed strengths it is compared with
-BRIGHTNESS_CLASSES = ((0, 12, 1.0, 0.8), (12, 36, 0.8, 0.5), (36, 999, 0.4, 0.3))
-WIDEST = (2500.0, 3000.0)  # one sigma, angstrom, of middle and half span when nothing is known
 
 
 class WavelengthError(ValueError):
@@ -205,7 +202,7 @@ def match_lamps(
             f"{_names(lists)}; at least 4 are needed. Is the lamp on? Else give pairs or a guess."
         )
     width = float(np.median([table.meta["fwhm"] for table in tables]))
-    guesses, prior, start = _first_guesses(
+    guesses, prior, start = first_guesses(
         observed, n_pixels, wavelength_range, dispersion, guess, pairs, increasing, medium
     )
     match = match_guesses(observed, guesses, n_pixels, prior=prior, fwhm=width, start_sigma=start)
@@ -269,69 +266,11 @@ def _observed(table, lines):
     )
 
 
-def _first_guesses(
-    observed, n_pixels, wavelength_range, dispersion, guess, pairs, increasing, medium, slack=1.0
-):
-    """
-    Guesses, what was known before (one sigma of middle and half span), how far off they are.
-
-    ``slack`` narrows the search about ``wavelength_range`` where that is known to better than 10 %.
-    """
-    half = 0.5 * (n_pixels - 1)
-    if guess is not None or pairs is not None:
-        return _from_knowledge(guess, pairs, half, n_pixels, medium)
-    arcs = []
-    for arc in observed:  # the brighter the lines, the more their listed strength counts
-        rank = np.argsort(np.argsort(-arc.flux))
-        # of many lamps, the bright lines are enough
-        for first, last, weight, power in BRIGHTNESS_CLASSES[: 3 if len(observed) < 3 else 2]:
-            of = (rank >= first) & (rank < last)
-            if of.any():
-                arcs.append(
-                    (arc.pixel[of], np.full(of.sum(), weight), arc.wavelength, arc.strength**power)
-                )
-    directions = {None: (1, -1), True: (1,), False: (-1,)}[increasing]
-    kwargs = {"directions": directions, "n_guesses": 100, "n_bins": 512}
-    prior, start = WIDEST, 8.0
-    if dispersion is not None:
-        value = abs(u.Quantity(dispersion, u.AA / u.pix).value)
-        kwargs["dispersion"] = (0.85 * value, 1.15 * value)
-        prior = (WIDEST[0], 0.1 * value * half)
-    if wavelength_range is not None:
-        low, high = np.sort(u.Quantity(wavelength_range, u.AA).value)
-        span, middle = high - low, 0.5 * (low + high)
-        if dispersion is None:
-            scale = span / n_pixels
-            kwargs["dispersion"] = (scale * (1 - 0.14 * slack), scale * (1 + 0.16 * slack))
-        reach = 0.13 * slack * span
-        kwargs["centre"] = (middle - reach, middle + reach)
-        kwargs |= {"n_bins": 1024, "separation": 2.5, "n_guesses": int(150 * slack)}
-        prior, start = (0.1 * span, 0.05 * span), 6.0
-    search = search_dispersion(arcs, n_pixels, **kwargs)
-    return search.coefficients, prior, start
-
-
-def _from_knowledge(guess, pairs, half, n_pixels, medium):
-    """Guesses around an archived solution, or through the user's pairs."""
-    if pairs is not None:
-        pixel, wave = np.array([(float(p), u.Quantity(w, u.AA).value) for p, w in pairs]).T
-        if len(pixel) < 2:
-            raise ValueError("One pair cannot give a dispersion; identify two lines or more.")
-        a = np.polynomial.polynomial.polyfit(pixel / half - 1, wave, min(len(pixel) - 1, 2))
-        a = np.append(a, np.zeros(3 - len(a)))
-        return a[None], (5 * abs(a[1]) / half, 0.02 * abs(a[1])), 6.0
-    v = np.linspace(-1, 1, 33)
-    wave = guess.to_medium(medium).pixel_to_wavelength((v + 1) * 0.5 * (guess.n_pixels - 1)).value
-    a = np.polynomial.polynomial.polyfit(v, wave, 2)
-    moves = np.arange(-40, 41, 4) * abs(a[1]) / half
-    return a + np.outer(moves, [1, 0, 0]), (20 * abs(a[1]) / half, 0.02 * abs(a[1])), 4.0
-
-
 def _look_closer(match, observed, n_pixels, prior, width, medium):
     """Search again, finer, around what a blind search found: its ends may have settled wrongly."""
     ends = np.polynomial.legendre.legval(np.array([-1.0, 1.0]), match.coefficients)
     rising = bool(ends[1] > ends[0])
-    guesses, _, start = _first_guesses(
+    guesses, _, start = first_guesses(
         observed, n_pixels, ends, None, None, None, rising, medium, slack=0.5
     )
     closer = match_guesses(observed, guesses, n_pixels, prior=prior, fwhm=width, start_sigma=start)

@@ -2,11 +2,16 @@
 
 from dataclasses import dataclass
 
+import astropy.units as u
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
-__all__ = ["DispersionSearch", "search_dispersion"]
+__all__ = ["DispersionSearch", "first_guesses", "search_dispersion"]
+
+# ranks from, to; weight of such a line; power of the listed strengths it is compared with
+BRIGHTNESS_CLASSES = ((0, 12, 1.0, 0.8), (12, 36, 0.8, 0.5), (36, 999, 0.4, 0.3))
+WIDEST = (2500.0, 3000.0)  # one sigma, angstrom, of middle and half span when nothing is known
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,3 +202,61 @@ def _distinct(table, half, size, n_guesses, n_tried, separation):
             break
     kept = np.array(kept).reshape(-1, 4)
     return DispersionSearch(kept[:, 1:], kept[:, 0], n_tried)
+
+
+def first_guesses(
+    observed, n_pixels, wavelength_range, dispersion, guess, pairs, increasing, medium, slack=1.0
+):
+    """
+    Guesses, what was known before (one sigma of middle and half span), how far off they are.
+
+    ``slack`` narrows the search about ``wavelength_range`` where that is known to better than 10 %.
+    """
+    half = 0.5 * (n_pixels - 1)
+    if guess is not None or pairs is not None:
+        return _from_knowledge(guess, pairs, half, n_pixels, medium)
+    arcs = []
+    for arc in observed:  # the brighter the lines, the more their listed strength counts
+        rank = np.argsort(np.argsort(-arc.flux))
+        # of many lamps, the bright lines are enough
+        for first, last, weight, power in BRIGHTNESS_CLASSES[: 3 if len(observed) < 3 else 2]:
+            of = (rank >= first) & (rank < last)
+            if of.any():
+                arcs.append(
+                    (arc.pixel[of], np.full(of.sum(), weight), arc.wavelength, arc.strength**power)
+                )
+    directions = {None: (1, -1), True: (1,), False: (-1,)}[increasing]
+    kwargs = {"directions": directions, "n_guesses": 100, "n_bins": 512}
+    prior, start = WIDEST, 8.0
+    if dispersion is not None:
+        value = abs(u.Quantity(dispersion, u.AA / u.pix).value)
+        kwargs["dispersion"] = (0.85 * value, 1.15 * value)
+        prior = (WIDEST[0], 0.1 * value * half)
+    if wavelength_range is not None:
+        low, high = np.sort(u.Quantity(wavelength_range, u.AA).value)
+        span, middle = high - low, 0.5 * (low + high)
+        if dispersion is None:
+            scale = span / n_pixels
+            kwargs["dispersion"] = (scale * (1 - 0.14 * slack), scale * (1 + 0.16 * slack))
+        reach = 0.13 * slack * span
+        kwargs["centre"] = (middle - reach, middle + reach)
+        kwargs |= {"n_bins": 1024, "separation": 2.5, "n_guesses": int(150 * slack)}
+        prior, start = (0.1 * span, 0.05 * span), 6.0
+    search = search_dispersion(arcs, n_pixels, **kwargs)
+    return search.coefficients, prior, start
+
+
+def _from_knowledge(guess, pairs, half, n_pixels, medium):
+    """Guesses around an archived solution, or through the user's pairs."""
+    if pairs is not None:
+        pixel, wave = np.array([(float(p), u.Quantity(w, u.AA).value) for p, w in pairs]).T
+        if len(pixel) < 2:
+            raise ValueError("One pair cannot give a dispersion; identify two lines or more.")
+        a = np.polynomial.polynomial.polyfit(pixel / half - 1, wave, min(len(pixel) - 1, 2))
+        a = np.append(a, np.zeros(3 - len(a)))
+        return a[None], (5 * abs(a[1]) / half, 0.02 * abs(a[1])), 6.0
+    v = np.linspace(-1, 1, 33)
+    wave = guess.to_medium(medium).pixel_to_wavelength((v + 1) * 0.5 * (guess.n_pixels - 1)).value
+    a = np.polynomial.polynomial.polyfit(v, wave, 2)
+    moves = np.arange(-40, 41, 4) * abs(a[1]) / half
+    return a + np.outer(moves, [1, 0, 0]), (20 * abs(a[1]) / half, 0.02 * abs(a[1])), 4.0

@@ -7,31 +7,12 @@ import astropy.units as u
 import numpy as np
 from astropy.nddata import StdDevUncertainty
 from astropy.table import QTable
-from numpy.polynomial import chebyshev, legendre, polynomial
+from numpy.polynomial import polynomial
 from specutils import Spectrum
-from specutils.utils.wcs_utils import air_to_vac, vac_to_air
+
+from .dispersion_curve import BASES, MEDIA, NO_LINES, carry_over, convert, monotonic_branch, scaled
 
 __all__ = ["WavelengthSolution"]
-
-BASES = {
-    "legendre": (legendre.legval, legendre.legvander, legendre.leg2poly),
-    "chebyshev": (chebyshev.chebval, chebyshev.chebvander, chebyshev.cheb2poly),
-    "polynomial": (polynomial.polyval, polynomial.polyvander, np.asarray),
-}
-MEDIA = ("air", "vacuum")
-
-
-def _convert(wavelength, have, want):
-    if have == want:
-        return wavelength
-    if want == "air":
-        return vac_to_air(wavelength, method="Ciddor1996")
-    # the iteration of specutils never ends where one wavelength is NaN, as of a line not named
-    converted, known = wavelength.copy(), np.isfinite(wavelength.value)
-    if known.any():
-        options = {"scheme": "iteration", "method": "Ciddor1996"}
-        converted[known] = air_to_vac(wavelength[known], **options)
-    return converted
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +117,7 @@ class WavelengthSolution:
             )
         domain = (0.0, n_pixels - 1.0)
         sigma = np.ones(len(pixel)) if uncertainty is None else u.Quantity(uncertainty, u.AA).value
-        design = BASES[basis][1](_scaled(pixel, domain), degree) / sigma[:, None]
+        design = BASES[basis][1](scaled(pixel, domain), degree) / sigma[:, None]
         coefficients, *_ = np.linalg.lstsq(design, wave / sigma, rcond=None)
         covariance = np.linalg.pinv(design.T @ design, hermitian=True)
         if uncertainty is None:
@@ -151,12 +132,12 @@ class WavelengthSolution:
 
     def _angstrom(self, pixel):
         pixel = np.asarray(getattr(pixel, "value", pixel), float)
-        return BASES[self.basis][0](_scaled(pixel, self.domain), self.coefficients)
+        return BASES[self.basis][0](scaled(pixel, self.domain), self.coefficients)
 
     def pixel_to_wavelength(self, pixel):
         """Wavelength at (fractional) pixels, a `~astropy.units.Quantity` in angstrom."""
         wave = self._angstrom(pixel) * u.AA
-        return _convert(wave, self.fitted_medium, self.medium)
+        return convert(wave, self.fitted_medium, self.medium)
 
     def wavelength_to_pixel(self, wavelength):
         """
@@ -166,7 +147,7 @@ class WavelengthSolution:
         beyond, or where the polynomial turns back, is NaN.
         """
         wave = u.Quantity(wavelength, u.AA)
-        wave = _convert(wave, self.medium, self.fitted_medium).value
+        wave = convert(wave, self.medium, self.fitted_medium).value
         grid, value = self._branch
         order = 1 if value[-1] > value[0] else -1
         pixel = np.interp(wave, value[::order], grid[::order], left=np.nan, right=np.nan)
@@ -177,16 +158,7 @@ class WavelengthSolution:
     @cached_property
     def _branch(self):
         """Pixels around the detector as far as wavelength stays monotonic, and their values."""
-        n = self.n_pixels
-        grid = np.arange(-n, 2 * n, max(n / 4096, 0.5))
-        value = self._angstrom(grid)
-        middle = int(np.argmin(np.abs(grid - 0.5 * (n - 1))))
-        rising = np.sign(np.diff(value)) == np.sign(value[middle + 1] - value[middle])
-        low = np.flatnonzero(~rising[:middle])
-        high = np.flatnonzero(~rising[middle:])
-        start = low[-1] + 1 if low.size else 0
-        stop = middle + high[0] + 1 if high.size else len(grid)
-        return grid[start:stop], value[start:stop]
+        return monotonic_branch(self._angstrom, self.n_pixels)
 
     def _slope(self, pixel):
         step = 1e-3 * (self.domain[1] - self.domain[0])
@@ -202,7 +174,7 @@ class WavelengthSolution:
         pixel = np.asarray(getattr(pixel, "value", pixel), float)
         if self.covariance is None:
             return np.full(pixel.shape, np.nan) * u.AA
-        design = BASES[self.basis][1](_scaled(pixel, self.domain), self.degree)
+        design = BASES[self.basis][1](scaled(pixel, self.domain), self.degree)
         variance = np.einsum("...i,ij,...j->...", design, self.covariance, design)
         return np.sqrt(np.maximum(variance, 0)) * u.AA
 
@@ -243,7 +215,7 @@ class WavelengthSolution:
         lines = self.lines
         if lines is not None and medium != self.medium:
             lines = lines.copy()
-            lines["wavelength"] = _convert(lines["wavelength"], self.medium, medium)
+            lines["wavelength"] = convert(lines["wavelength"], self.medium, medium)
         return replace(self, medium=medium, lines=lines)
 
     def remapped(self, old_pixel, note=""):
@@ -265,23 +237,17 @@ class WavelengthSolution:
         """
         old_pixel = np.asarray(old_pixel, float)
         n = len(old_pixel)
-        x = np.arange(n)
-        domain = (0.0, n - 1.0)
-        straight = np.ptp(old_pixel - np.polyval(np.polyfit(x, old_pixel, 1), x)) < 1e-9 * n
-        degree = self.degree + (0 if straight else 2)
-        new = BASES[self.basis][1](_scaled(x, domain), degree)
-        old = BASES[self.basis][1](_scaled(old_pixel, self.domain), self.degree)
-        carry = np.linalg.lstsq(new, old, rcond=None)[0]  # linear, so the covariance follows
+        carry, straight = carry_over(old_pixel, self.basis, self.domain, self.degree)
         covariance = None if self.covariance is None else carry @ self.covariance @ carry.T
         lines = self.lines
         if lines is not None:
             lines = lines.copy()
-            inverse = polynomial.Polynomial.fit(old_pixel, x, 1 if straight else 7)
+            inverse = polynomial.Polynomial.fit(old_pixel, np.arange(n), 1 if straight else 7)
             lines["pixel"] = inverse(lines["pixel"].value) * u.pix
         return replace(
             self,
             coefficients=carry @ self.coefficients,
-            domain=domain,
+            domain=(0.0, n - 1.0),
             n_pixels=n,
             covariance=covariance,
             lines=lines,
@@ -349,7 +315,7 @@ class WavelengthSolution:
 
         Write it with ``table.write(path, format="ascii.ecsv")``; `from_table` builds it again.
         """
-        table = QTable(EMPTY) if self.lines is None else self.lines.copy()
+        table = QTable(NO_LINES) if self.lines is None else self.lines.copy()
         keep = ("n_pixels", "medium", "basis", "verdict", "fitted_medium")
         table.meta["wavelength_solution"] = {
             **{name: getattr(self, name) for name in keep},
@@ -381,16 +347,3 @@ class WavelengthSolution:
             ax.plot(used["pixel"].value, used["wavelength"].value, "k.", label="lines used")
         ax.set(xlabel="pixel", ylabel=f"wavelength in {self.medium} (angstrom)")
         return ax
-
-
-EMPTY = {
-    **{name: np.zeros(0, "U32") for name in ("lamp", "ion", "reason")},
-    **{name: np.zeros(0) * u.pix for name in ("pixel", "pixel_uncertainty")},
-    **{name: np.zeros(0) * u.AA for name in ("wavelength", "residual")},
-    "used": np.zeros(0, bool),
-}
-
-
-def _scaled(pixel, domain):
-    """Pixels mapped so that the domain becomes -1 to +1."""
-    return (2 * pixel - domain[0] - domain[1]) / (domain[1] - domain[0])
