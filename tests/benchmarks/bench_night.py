@@ -7,7 +7,8 @@ Run ``python tests/benchmarks/bench_night.py`` for the table, or
 the toy instrument's amplifiers stretched to the size, tilted sky lines and all; the chain runs with
 its defaults: tilted sky, optimal extraction and three boxcars.
 
-Times are of the exposures alone (what is made once for all is beside them). "reading" is plain
+Times are of the exposures alone (what is made once for all is beside them): processor time with
+one worker, time on the clock with several. "reading" is plain
 ``astropy.io.fits.getdata`` of the same frames, from the disk's cache. One thread per process: set
 ``OMP_NUM_THREADS=1``. For comparison, on the same 2048 x 400 with two stars: specreduce's steps
 take 0.47 s and PypeIt's 3.0 s per exposure.
@@ -79,24 +80,25 @@ def time_exposures(folder, n_x, n_y, stars, frames, workers):
     """Measure in this process: seconds once, per exposure, and of reading; peak memory in GB."""
     night = make_night(folder, n_x, n_y, stars, frames)
     taken = {}
+    clock = time.process_time if workers == 1 else time.perf_counter  # other work does not count
     measure_all = chain.measure_all
 
     def timed(*args):
-        started = time.perf_counter()
+        started = clock()
         taken["once"] = started - taken["start"]
         result = measure_all(*args)
-        taken["exposures"] = (time.perf_counter() - started) / frames
+        taken["exposures"] = (clock() - started) / frames
         return result
 
     chain.measure_all = timed
-    taken["start"] = time.perf_counter()
+    taken["start"] = clock()
     reduce_night(night, jobs=workers)
-    taken["all"] = time.perf_counter() - taken["start"]
+    taken["all"] = clock() - taken["start"]
     names = sorted(night.data.glob("*science.fits"))[:10]
-    started = time.perf_counter()
+    started = clock()
     for name in names:
         fits.getdata(name)
-    taken["reading"] = (time.perf_counter() - started) / len(names)
+    taken["reading"] = (clock() - started) / len(names)
     taken["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     return taken
 
