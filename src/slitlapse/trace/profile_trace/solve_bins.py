@@ -51,7 +51,7 @@ class Bins:
 
     def local_steps(self, common):
         """
-        Give the steps of each bin and their uncertainties once the common ones are known.
+        Give the steps of each bin and their uncertainties, that of the common ones included.
 
         Parameters
         ----------
@@ -63,7 +63,13 @@ class Bins:
         """
         right = self.gradient[:, :2] - np.einsum("bij,bj->bi", self.info[:, :2, 2:], common)
         steps = np.einsum("bij,bj->bi", self._inverse, right)
-        sigma = np.sqrt(np.einsum("bii->bi", self._inverse))
+        variance = np.einsum("bii->bi", self._inverse).copy()
+        if common.shape[-1]:  # what is common is not known better than by all bins
+            left, _ = self._without_local()
+            spread = np.linalg.pinv(left.sum(axis=0), hermitian=True)
+            onto = np.einsum("bij,bjk->bik", self._inverse, self.info[:, :2, 2:])
+            variance += np.einsum("bik,kl,bil->bi", onto, spread, onto)
+        sigma = np.sqrt(variance)
         steps[self.empty], sigma[self.empty] = 0.0, np.inf
         return steps, sigma
 
