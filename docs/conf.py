@@ -85,8 +85,8 @@ plot_apply_rcparams = True
 
 def add_picture(app, what, name, obj, options, lines):
     """Put the picture of a class below what its docstring says, once a page."""
-    _, room, *_, last = name.split(".")
-    script = FIGURES.get(f"slitlapse.{room}.{last}")
+    parts = name.split(".")
+    script = FIGURES.get(f"slitlapse.{parts[1]}.{parts[-1]}") if len(parts) > 2 else None
     drawn = app.env.temp_data.setdefault("pictures", set())
     if what == "class" and script is not None and name not in drawn:
         drawn.add(name)
