@@ -9,6 +9,7 @@ slit's shape are smooth; divide by a smooth curve, and what is left belongs to t
 
 Forward
 -------
+`find_odd_flats` names the flats of a set that are saturated or of another lamp.
 `find_illuminated` finds what the slit lights; `fit_pixel_sensitivity` divides a combined flat by
 a smooth model of the light and returns a `PixelSensitivity` with the flat's own uncertainty.
 
@@ -25,6 +26,7 @@ that went into simulated flats comes back at their photon noise.
 
 from .explain import plot_flat_steps
 from .illuminated import IlluminatedRegion, find_illuminated
+from .odd_flats import find_odd_flats
 from .pixel_sensitivity import PixelSensitivity, fit_pixel_sensitivity
 from .simulate import make_lamp_image, make_sensitivity
 
@@ -32,6 +34,7 @@ __all__ = [
     "IlluminatedRegion",
     "PixelSensitivity",
     "find_illuminated",
+    "find_odd_flats",
     "fit_pixel_sensitivity",
     "make_lamp_image",
     "make_sensitivity",

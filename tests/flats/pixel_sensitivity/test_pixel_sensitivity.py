@@ -72,6 +72,25 @@ def test_a_dark_blue_end_is_one_and_masked_and_nothing_blows_up():
     assert np.all(np.abs(found.sensitivity - 1) < 0.3)
 
 
+def test_fringes_over_a_dark_blue_end_do_not_blow_up_and_what_is_kept_is_right():
+    rng = np.random.default_rng(6)
+    lamp = make_lamp_image(SHAPE, blue_end=1e-4, peak=20000)
+    truth, flat, error = simulated_flat(rng, lamp=lamp, scatter=0.005, fringes=0.05)
+    found = fit_pixel_sensitivity(flat, find_illuminated(flat), min_signal=1000)
+    kept = ~found.mask
+    # fewer electrons in all five frames than min_signal, by more than their noise: not measured
+    assert not kept[lamp * 5 < 1000 - 4 * np.sqrt(1000)].any()
+    assert np.all(found.sensitivity[~kept] == 1)
+    assert np.all(found.uncertainty[kept] < 1 / np.sqrt(1000))
+    # fringes are the detector's, and stay in the sensitivity; not so within one knot of the end,
+    # where the rest of a fringe (22 pixels) looks like a slope of the lamp: less than a fringe
+    inner = kept & (np.arange(SHAPE[1]) < SHAPE[1] - 32)
+    pull = (found.sensitivity - truth)[inner] / error[inner]
+    assert 1 - 4 / np.sqrt(2 * inner.sum()) < pull.std() < 1.1
+    wrong = np.mean((found.sensitivity - truth) * kept, axis=0) / np.mean(kept, axis=0).clip(0.01)
+    assert np.abs(wrong).max() < 0.05
+
+
 def test_a_saturated_part_has_sensitivity_one():
     _, flat, _ = simulated_flat(np.random.default_rng(4))
     flat.mask = np.zeros(SHAPE, bool)

@@ -248,6 +248,8 @@ def _splines(n, spacing):
     """Cubic B-splines at n pixels, about ``spacing`` pixels between knots: sparse, by pixel."""
     n_parts = max(round(n / spacing), 1)
     inner = np.linspace(-0.5, n - 0.5, n_parts + 1)
+    if n_parts > 4:  # a curve is free at its ends, where it would follow fringes: longer pieces
+        inner = np.delete(inner, [1, -2])
     knots = np.concatenate([inner[:1].repeat(3), inner, inner[-1:].repeat(3)])
     return BSpline.design_matrix(np.arange(n, dtype=float), knots, 3).tocsr()
 
