@@ -82,7 +82,18 @@ def test_the_movie_follows_the_star(measured, tmp_path):
     ax = movie.draw(2)
     lines = {line.get_label(): line.get_ydata() for line in ax.lines}
     assert np.allclose(lines["trace"], trace.trace + 3, atol=0.01)
+    # what lies near the trace sets the scale: the star is not white as a whole
+    cut = trace.cut_out(images[2], offset=3.0)[0]
+    assert ax.images[0].get_clim() == pytest.approx(np.percentile(cut, [2, 99]), rel=0.02)
     assert movie.save(tmp_path / "night.gif").stat().st_size > 1000
+
+
+def test_the_movie_stays_where_the_star_was_while_it_is_not_seen(measured):
+    image, trace = measured
+    clouds = ProfileShift(np.nan, np.inf, np.nan, np.inf)
+    ax = animate_trace([image, image], trace, [ProfileShift(1.0, 0.1), clouds]).draw(1)
+    low, high = ax.get_ylim()
+    assert low < 30 < high
 
 
 def test_pictures_that_cannot_be_drawn_are_refused():

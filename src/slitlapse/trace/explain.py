@@ -218,13 +218,24 @@ class TraceMovie(FlipBook):
 
     def draw(self, number, ax=None, **kwargs):
         """Draw one exposure, its trace and its window."""
-        ax = super().draw(number, ax, **kwargs)
+        scale = {"limits": self._limits_of(number), "stretch": "asinh"}
+        ax = super().draw(number, ax, **{**scale, **self.options, **kwargs})
         shift = self.shifts[number]
-        here = self.trace + shift.offset
+        here = self.trace + np.nan_to_num(shift.offset)  # not seen: where it would be
         _draw_trace(ax, here, shift.width_factor)
         center, span = np.asarray(here.trace), 2 * self.trace.reach
         ax.set_ylim(center.min() - span, center.max() + span)
         return ax
+
+    def limits(self):
+        """Return the values of black and white that suit what lies near all traces."""
+        limits = np.array([self._limits_of(number) for number in range(len(self))])
+        return float(limits[:, 0].min()), float(limits[:, 1].max())
+
+    def _limits_of(self, number):
+        """Give the limits of one exposure."""
+        here = self.trace + np.nan_to_num(self.shifts[number].offset)  # not seen: where it was
+        return _limits_near(self.frame(number), here)
 
 
 def _new_axes(n, figsize):
@@ -237,12 +248,16 @@ def _new_axes(n, figsize):
 def _show_near(ax, image, trace):
     """Show the rows near the trace, scaled to what lies there."""
     data = np.asarray(image.data if isinstance(image, NDData) else image, float)
-    near, good, _ = trace.cut_out(data)
-    limits = np.percentile(near[good], [2, 99]) if good.any() else None
-    show_frame(data, ax, limits=limits, stretch="asinh", colorbar=False)
+    show_frame(data, ax, limits=_limits_near(data, trace), stretch="asinh", colorbar=False)
     center, span = np.asarray(trace.trace), 2 * trace.reach
     low, high = max(center.min() - span, -0.5), min(center.max() + span, data.shape[0] - 0.5)
     ax.set(ylim=(low, high), ylabel="row (pixel)")
+
+
+def _limits_near(image, trace):
+    """Give the values of black and white that suit the rows near a trace."""
+    near, good, _ = trace.cut_out(image.data if isinstance(image, NDData) else image)
+    return tuple(np.percentile(near[good], [2, 99])) if good.any() else (0.0, 1.0)
 
 
 def _draw_trace(ax, trace, width_factor=1.0):
