@@ -30,23 +30,23 @@ def requirements():
 
 
 def expected():
-    """Yield (room, public name, package) of every object that a patch brings upstream."""
+    """Yield (room, public name, module upstream) of every object that a patch brings there."""
     for package in RELEASES:
         for (room, name), home in sorted(homes(package)[0].items()):
             if ".tests." not in home:
-                yield room.removeprefix("slitlapse."), name, package
+                yield room.removeprefix("slitlapse."), name, home
 
 
 def not_taken(python):
     """Return the objects that the rooms do not take from upstream, and how many they do."""
     places = json.loads(run([python, "-c", ASK % ROOMS]).splitlines()[-1])
     wrong, taken = [], 0
-    for room, name, package in expected():
+    for room, name, home in expected():
         place = places[room].get(name)  # None: not public in the room, or a constant
-        if place is not None and place.split(".")[0] == package:
+        if place is not None and place.split(".")[0] == home.split(".")[0]:
             taken += 1
         elif place is not None:
-            wrong.append(f"slitlapse.{room}.{name} comes from {place} and not from {package}")
+            wrong.append(f"slitlapse.{room}.{name} comes from {place} and not from {home}")
     return wrong, taken
 
 

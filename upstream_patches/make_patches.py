@@ -25,6 +25,9 @@ STATEMENT = re.compile(
     r"(?:\((?P<many>[^)]*)\)|(?P<names>[^\n]*))$",
     re.MULTILINE,
 )
+REFERENCE = re.compile(r"(?<![`:\w])`([A-Za-z_][\w.]*)`(?![`_\w])")
+# what our docstrings refer to and the documentation there cannot find
+UNKNOWN_THERE = {"False", "SkyWindows.mask", "geometry", "line_excess"}
 
 
 def _files(feature):
@@ -87,6 +90,23 @@ def rewrite(text, package):
     for ours, theirs in sorted(modules.items(), key=lambda pair: -len(pair[0])):
         text = re.sub(rf"\b{re.escape(ours)}\b", theirs, text)
     return text
+
+
+def _link(text, package, room, here):
+    """Write references so that upstream's documentation finds them, or as plain text."""
+    names, _ = homes(package)
+
+    def replace(match):
+        name = match[1]
+        home = names.get((f"slitlapse.{room}", name.split(".")[0]), here)
+        if name in UNKNOWN_THERE:
+            return f"``{name}``"
+        return match[0] if home == here else f"`~{home}.{name}`"
+
+    lines = [REFERENCE.sub(replace, line) for line in text.split("\n")]
+    return "\n".join(
+        new if len(new) <= 100 else old for new, old in zip(lines, text.split("\n"), strict=True)
+    )
 
 
 def _imports(tree):
@@ -154,7 +174,9 @@ def new_files(feature):
             text = re.sub(
                 r"^from \.(?=\w)", f"from slitlapse.{file.parent.name}.", text, flags=re.MULTILINE
             )
-        files[target] = _compare_floats(rewrite(text, feature.package))
+        text = _compare_floats(rewrite(text, feature.package))
+        room = file.relative_to(SRC).parts[0]
+        files[target] = _link(text, feature.package, room, _dotted(target))
     for source, target in feature.tests.items():
         text = _for_upstream((TESTS / source).read_text(), feature.package)
         files[f"{feature.package}/tests/{target}"] = rewrite(text, feature.package)
