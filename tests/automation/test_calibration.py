@@ -101,6 +101,19 @@ def test_saturated_flats_are_left_out_by_name(subset):
     assert calibration.flat.meta["NCOMBINE"] == 8
 
 
+def test_a_flat_of_another_lamp_is_left_out_by_name(subset):
+    def recolour(name, hdu):
+        if name == "0010_flat.fits":
+            light = hdu.data[:, :640] - 1000.0  # the level of the toy's biases, nearly
+            hdu.data[:, :640] = (1000 + light * np.linspace(0.3, 1, 640)).round()
+
+    calibration = subset(change=recolour)
+    (note,) = calibration.notes
+    assert note.startswith("0010_flat.fits (flat) is left out: its light along the dispersion")
+    assert note.endswith("another lamp?")
+    assert calibration.flat.meta["NCOMBINE"] == 8
+
+
 def test_flats_without_light_are_left_out_by_name(subset):
     def shut(name, hdu):
         if "flat" in name:

@@ -8,7 +8,12 @@ from astropy.nddata import CCDData
 
 from slitlapse.automation.frames import FrameDoor
 from slitlapse.automation.log import NightError
-from slitlapse.flats import IlluminatedRegion, find_illuminated, fit_pixel_sensitivity
+from slitlapse.flats import (
+    IlluminatedRegion,
+    find_illuminated,
+    find_odd_flats,
+    fit_pixel_sensitivity,
+)
 from slitlapse.photons import (
     DarkCurrent,
     MaskBits,
@@ -217,9 +222,24 @@ def darks_as_cold(chosen, notes):
 
 
 def make_flat(door, chosen, notes):
-    """Combine the flats at one level of light; saturated and dark frames are left out."""
+    """Combine the flats at one level of light; those that do not belong are left out by name."""
     names = []
-    for name in chosen["flat"]["filename"]:
+    odd = find_odd_flats(_sound_flats(door, chosen["flat"]["filename"], names, notes))
+    if 2 * len(odd) >= len(names):  # nobody can say which of them are right
+        notes.extend(f"{names[place]} (flat) is kept, but {why}" for place, why in odd.items())
+        odd = {}
+    notes.extend(f"{names[place]} (flat) is left out: {why}" for place, why in odd.items())
+    names = [name for place, name in enumerate(names) if place not in odd]
+    if not names:
+        notes.append("There is no flat: the sensitivity of every pixel is taken as 1")
+        return None
+    loaders = [lambda name=name: door.electrons(name, "flat") for name in names]
+    return combine_frames(loaders, scale=lamp_level if len(names) > 1 else None)
+
+
+def _sound_flats(door, filenames, names, notes):
+    """Yield the flats that are neither saturated nor dark, and collect their names."""
+    for name in filenames:
         frame = door.electrons(name, "flat")
         saturated = np.mean((frame.flags & SATURATED) != 0) if frame.flags is not None else 0
         if saturated > 0.2:
@@ -228,11 +248,7 @@ def make_flat(door, chosen, notes):
             notes.append(f"{name} (flat) is left out: it shows no light")
         else:
             names.append(name)
-    if not names:
-        notes.append("There is no flat: the sensitivity of every pixel is taken as 1")
-        return None
-    loaders = [lambda name=name: door.electrons(name, "flat") for name in names]
-    return combine_frames(loaders, scale=lamp_level if len(names) > 1 else None)
+            yield frame
 
 
 def lamp_level(data):
