@@ -9,7 +9,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from specreduce.tracing import Trace
 from specutils import Spectrum
 
-from .sky_geometry import IlluminationWarning, SkyGeometry, SplineFit
+from .sky_geometry import MOST_MISFIT, IlluminationWarning, SkyGeometry, SplineFit
 
 __all__ = ["IlluminationWarning", "SkyGeometry", "SplineFit", "SplineSky", "TiltWarning"]
 
@@ -38,9 +38,11 @@ class SplineSky:
         Stars, with the half-width in pixels to leave out around each.
     knot_spacing, spatial_degree : float, int
         As in `SkyGeometry`.
-    one_spectrum : bool
+    one_spectrum : bool, optional
         Take the sky as one spectrum times the slit's illumination, which is measured first
-        (`SkyGeometry.with_illumination`): half of the noise under a star.
+        (`SkyGeometry.with_illumination`): half of the noise under a star, and a quarter at the
+        ends of the dispersion, where not all rows see a wavelength. By default if that adds less
+        to the error than it saves; the attribute `one_spectrum` tells.
     read_noise : float, `~astropy.units.Quantity` or array, shape (n_y, n_x), optional
         Read noise in the unit of the image, which must then be electron. With it, variances are
         read noise squared plus the modelled sky. Without it, the median variance of each
@@ -80,7 +82,7 @@ class SplineSky:
 
     def __init__(
         self, image, tilt=None, *, sky_pixels=None, exclude=(), knot_spacing=None,
-        spatial_degree=2, one_spectrum=False, read_noise=None, sensitivity=None, sigma=6.0,
+        spatial_degree=2, one_spectrum=None, read_noise=None, sensitivity=None, sigma=6.0,
         maxiters=3,
     ):  # fmt: skip
         self.image = _as_spectrum(image)
@@ -107,8 +109,7 @@ class SplineSky:
         options["maxiters"] = maxiters
         if not geometry.is_weighted:
             geometry = geometry.weighted(geometry.fit(data, noise, **options).variance)
-            if one_spectrum:
-                geometry = geometry.with_illumination(geometry.fit(data, noise, **options))
+            geometry = _illuminated(geometry, geometry.fit(data, noise, **options), one_spectrum)
         self.geometry = geometry
         self.fit = geometry.fit(data, noise, **options)
         self.line_excess = self.fit.line_excess(data)
@@ -121,6 +122,11 @@ class SplineSky:
                 TiltWarning,
                 stacklevel=2,
             )
+
+    @property
+    def one_spectrum(self):
+        """Whether the sky is one spectrum times the illumination of the slit."""
+        return self.geometry.illumination is not None
 
     @property
     def effective_pixel(self):
@@ -213,6 +219,18 @@ class SplineSky:
                 f"The sky was fitted to an image of shape {self.image.shape}, not {image.shape}."
             )
         return image
+
+
+def _illuminated(geometry, fit, one_spectrum):
+    """Return the geometry of one spectrum, where it is asked for or better than polynomials."""
+    if one_spectrum is False or geometry.spatial_degree == 0:
+        return geometry
+    if one_spectrum:
+        return geometry.with_illumination(fit)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", IlluminationWarning)  # it only chooses
+        single = geometry.with_illumination(fit)
+    return single if single.illumination_misfit <= MOST_MISFIT else geometry
 
 
 def _track(trace):

@@ -17,8 +17,9 @@ from .spline_fit import SplineFit
 __all__ = ["IlluminationWarning", "SkyGeometry", "SplineFit"]
 
 SPARE_ROWS = 6  # on each side of a star's window, for its drift
-REACH = (1, 4, 6, 4, 1)  # of the model in a pixel, in intervals between knots
 SETTLED = 0.1  # of a pixel's noise; what changes by less hides no outlier
+# the square of what one spectrum cannot describe is then what polynomials have of noise
+MOST_MISFIT = 2.0
 MOST_BANDS = 12  # windows that are remembered
 
 
@@ -112,7 +113,9 @@ class SkyGeometry:
         self._weights = keep / self.variance
         self._factor = self._splines.factorise(self._weights)
         self._covariances, self._bands, self._prepared = {}, [], []
-        vars(self).pop("_information", None)  # of a copy's other weights
+        # of the weights in each interval between knots
+        cells, n_knots = self._splines.interval.ravel(), self._splines.n_knots
+        self._information = np.bincount(cells, self._weights.ravel(), n_knots)
 
     @property
     def supported(self):
@@ -176,24 +179,6 @@ class SkyGeometry:
         wide = first_row - spare, n_rows + 2 * spare
         return make_band(self._splines, self._covariance, self.supported, *wide)
 
-    def _raised_without(self, pixels):
-        """Return the factor by which missing pixels raise the variance, spline by spline."""
-        splines = self._splines
-        if pixels.size == 0:
-            return np.ones(splines.n_knots)
-        cells, weights = splines.interval.ravel()[pixels], self._weights.ravel()[pixels]
-        lost = np.bincount(cells, weights, splines.n_knots)
-        # what a pixel of the model draws on: some intervals around it
-        lost, everything = (np.convolve(sums, REACH, "same") for sums in (lost, self._information))
-        kept = 1 - np.divide(lost, everything, out=np.zeros(lost.size), where=everything > 0)
-        return np.divide(1.0, kept, out=np.full(kept.size, np.nan), where=kept > 1e-3)
-
-    @cached_property
-    def _information(self):
-        """Sum of the weights in each interval between knots, shape (n_knots,)."""
-        splines = self._splines
-        return np.bincount(splines.interval.ravel(), self._weights.ravel(), splines.n_knots)
-
     def weighted(self, variance, left_out=None):
         """
         Return this geometry with weights for the given expected variance of the sky.
@@ -252,7 +237,7 @@ class SkyGeometry:
             spatial_degree=0, illumination=illumination, variance=fit.variance,
         )  # fmt: skip
         new.illumination_misfit = misfit
-        if misfit > 2.0:
+        if misfit > MOST_MISFIT:
             warnings.warn(
                 f"One spectrum times the slit's illumination fits {misfit:.1f} times worse than "
                 "noise: the sky changes along the slit in other ways (scattered light, nebula, "

@@ -71,8 +71,9 @@ class BandedSplines:
         # an interval with fewer pixels than terms along the rows is not known
         self.supported = inside & (counts >= self.n_terms)[self.interval]
         self.n_knots = counts.size + 3
-        # pixels in the emptiest of the four intervals that a spline covers
-        self.counts = minimum_filter1d(np.pad(counts, (0, 3)), 4, origin=1, mode="constant")
+        self.held = np.pad(counts, (0, 3))  # pixels in every interval
+        # and in the emptiest of the four intervals that a spline covers
+        self.counts = minimum_filter1d(self.held, 4, origin=1, mode="constant")
         self.knots = (first - 1 + np.arange(self.n_knots) + phase) * h  # centres of the splines
         s = 1.0 - t
         taps = np.stack([s**3, 4 - 3 * t**2 * (1 + s), 4 - 3 * s**2 * (1 + t), t**3], -1) / 6

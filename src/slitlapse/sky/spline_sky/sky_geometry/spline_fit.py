@@ -7,6 +7,8 @@ import numpy as np
 
 __all__ = ["SplineFit"]
 
+REACH = (1, 4, 6, 4, 1)  # of the model in a pixel, in intervals between knots
+
 
 @dataclass(frozen=True, eq=False)
 class SplineFit:
@@ -45,10 +47,17 @@ class SplineFit:
     variance: np.ndarray
     used: np.ndarray
 
-    @property
+    @cached_property
     def good(self):
-        """Pixels where the sky is known, array of bool, shape (n_rows, n_x)."""
-        return self.geometry.supported
+        """
+        Pixels where the sky is known, array of bool, shape (n_rows, n_x).
+
+        It is not where no sky pixel sees the wavelength, or all that do were left out.
+        """
+        known = np.isfinite(self._raised)
+        if known.all():
+            return self.geometry.supported
+        return self.geometry.supported & known[self.geometry._splines.interval]
 
     def aperture_variance(self, weights):
         """
@@ -102,10 +111,23 @@ class SplineFit:
 
     @cached_property
     def _raised(self):
-        """Factor by which pixels that were left out raise the variance, shape (n_knots,)."""
-        geometry = self.geometry
-        missing = np.flatnonzero(geometry.sky_pixels & ~self.used)
-        return geometry._raised_without(missing)
+        """
+        Factor by which pixels that were left out raise the variance, shape (n_knots,).
+
+        NaN for intervals between knots of which too few pixels are left.
+        """
+        geometry, splines = self.geometry, self.geometry._splines
+        pixels = np.flatnonzero(geometry.sky_pixels & ~self.used)
+        if pixels.size == 0:
+            return np.ones(splines.n_knots)
+        cells, weights = splines.interval.ravel()[pixels], geometry._weights.ravel()[pixels]
+        lost = np.bincount(cells, weights, splines.n_knots)
+        left = splines.held - np.bincount(cells, minlength=splines.n_knots)
+        # what a pixel of the model draws on: some intervals around it
+        lost, everything = (np.convolve(x, REACH, "same") for x in (lost, geometry._information))
+        kept = 1 - np.divide(lost, everything, out=np.zeros(lost.size), where=everything > 0)
+        kept[(left < splines.n_terms) & (splines.held >= splines.n_terms)] = np.nan
+        return 1.0 / np.maximum(kept, 1e-3)
 
     def line_excess(self, data):
         """
