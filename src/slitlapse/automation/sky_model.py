@@ -160,7 +160,7 @@ class SkyPlan:
             mask=None if mask is None else mask[rows],
         )
         image = np.full(data.shape, np.nan)
-        image[rows] = fit.model
+        image[rows] = np.where(fit.good, fit.model, np.nan)
         return SkyModel(image, ApertureVariance(fit, rows))
 
     def _fit_columns(self, data, bad, name):

@@ -3,12 +3,15 @@ How wrong is the sky under a star, and how long does it take?
 
 Two stars on a slit of 400 rows and 2048 columns, lines tilted and curved by 6 pixels, 10 % of
 gradient and 2 % of bow in the slit's illumination, 360 cosmic rays per million pixels: the
-set-up of the comparison of peers. Run it with ``python tests/benchmarks/sky_under_stars.py``.
+set-up of the comparison of peers. Run it with ``python tests/benchmarks/bench_sky.py``.
 
 For each model it prints the milliseconds once and per exposure (process time), the residuals
 beside the stars over the photon noise (all, on lines), and for each star the error of the sky
 summed over 17 rows: over the noise of the sum with the star's photons (all columns, on lines),
 over the noise of the sky alone (the same), and over the error that the model tells.
+
+With lines of 30000 electrons the fainter of the two stars misses the goal of 0.2 on lines (0.22):
+its pull of 0.98 says that this is the photon noise of the 310 rows that show sky.
 """
 
 import time
