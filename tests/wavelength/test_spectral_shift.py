@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from scipy.special import ndtr
 
 from slitlapse.wavelength import WavelengthSolution
@@ -260,6 +261,49 @@ def test_a_shift_beyond_the_search_is_not_reported():
     found = measure_shift(flux, uncertainty=np.sqrt(flux), use=USE, max_shift=10)
     np.testing.assert_allclose(found.shift[:3] - found.shift[0], truth[:3], atol=0.02)
     assert np.isnan(found.shift[3])
+
+
+# --- a real night --------------------------------------------------------------------------------
+
+
+def sprat(folder, row):
+    """Five real exposures of the star on a row: electrons, and their modelled uncertainty."""
+    flux, variance = [], []
+    for i in range(1, 6):
+        path = folder / f"lt_sprat_2018/v_e_20180810_12_{i}_0_0.fits.gz"
+        image = fits.getdata(path).astype(float) * 2.45  # electrons per adu
+        sky = np.median(np.r_[image[row - 22 : row - 12], image[row + 12 : row + 22]], axis=0)
+        flux.append((image[row - 6 : row + 7] - sky).sum(axis=0))
+        quiet = np.maximum(sky - np.median(image[5:25]), 0) + (3.0 * 2.45) ** 2
+        variance.append(13 * quiet * (1 + 13 / 20 * np.pi / 2))
+    flux = np.array(flux)
+    level = np.median(flux, axis=1)[:, None]
+    expected = np.median(flux / level, axis=0) * level  # not each pixel's own counts
+    return flux, np.sqrt(np.maximum(expected, 0) + variance)
+
+
+def test_ten_real_spectra_half_of_them_moved_by_whole_pixels(real_data):
+    flux, sigma = sprat(real_data, 128)
+    wave = 3539 + 4.53 * np.arange(1024)
+    use = ~telluric_mask(wave) & (wave > 4300) & (wave < 8000)
+    moved, known = np.roll(flux, 3, axis=1), np.roll(sigma, 3, axis=1)
+    found = measure_shift(np.r_[flux, moved], uncertainty=np.r_[sigma, known], use=use)
+    assert np.all(found.reason == "")
+    assert np.all(found.shift_uncertainty < 0.05)
+    assert np.all((found.chi2 > 0.6) & (found.chi2 < 1.2))
+    apart = found.shift[5:] - found.shift[:5]
+    assert np.abs((apart - 3) / found.shift_uncertainty[:5]).max() < 2  # the noise is the same
+    within = found.shift[:5] - found.shift[:5].mean()
+    assert np.abs(within).max() < 4.5 * 0.05  # guiding within the slit may add to the errors
+
+
+def test_a_real_faint_star_without_features_has_no_shift_and_says_so(real_data):
+    flux, sigma = sprat(real_data, 73)
+    wave = 3539 + 4.53 * np.arange(1024)
+    use = ~telluric_mask(wave) & (wave > 4300) & (wave < 8000)
+    found = measure_shift(flux, uncertainty=sigma, use=use)
+    assert np.all(np.isnan(found.shift))
+    assert np.all(found.reason != "")
 
 
 # --- the fit, step by step ----------------------------------------------------------------------

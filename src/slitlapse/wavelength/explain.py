@@ -72,6 +72,7 @@ def plot_arc_comparison(spectrum, solution, *, fwhm=3.0, n_names=25, axes=None, 
         ax.set(yscale="symlog", ylabel=title)
         linear = max(np.median(np.abs(flux - np.median(flux))), 1e-6)
         ax.set_yscale("symlog", linthresh=3 * linear)
+    axes[1].set_ylim(top=300 * height.max())  # room for the names
     axes[1].set_xlabel(f"wavelength in {solution.medium} (angstrom)")
     return axes
 
