@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+from functools import cache
 from pathlib import Path
 
 from features import FEATURES
@@ -46,6 +47,7 @@ def _dotted(path):
     return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
+@cache
 def homes(package):
     """Return where public names and modules of ours live upstream."""
     names, modules = {}, {}
