@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from slitlapse.sky import SplineSky, residual_baseline
+from slitlapse.sky import SplineSky, residual_baseline, supersampled_median
 from slitlapse.sky.explain import (
     plot_baseline,
     plot_effective_pixel,
@@ -92,3 +92,17 @@ def test_the_base_line_is_drawn_for_each_side(scene, sky):
     assert len(labels) == 2
     assert labels[0].startswith("star 0 below")
     assert ax.lines[0].get_xdata().size == 30
+
+
+def test_a_running_median_is_drawn_with_all_its_pixels():
+    y, x = np.mgrid[:60, :200]
+    effective = x - 0.05 * y
+    image = np.random.default_rng(1).normal(100 + effective, 5.0)
+    sky = supersampled_median(image, effective, np.abs(y - 30) > 8)
+    axes = plot_supersampled(sky, around=100.0, reach=10.0)
+    position, flux = axes[0].lines[0].get_data()
+    near = np.abs(sky.effective_pixel - 100.0) < 10.0
+    np.testing.assert_array_equal(position, sky.effective_pixel[near])
+    np.testing.assert_array_equal(flux, sky.flux[near])
+    np.testing.assert_array_equal(axes[1].lines[1].get_ydata(), sky.smooth[near])
+    assert "electron" in axes[2].get_ylabel()

@@ -38,6 +38,12 @@ rejection. A tilt that does not fit the lines is noticed and said (`TiltWarning`
 
 from slitlapse._upstream import prefer
 
+from .explain import (
+    plot_baseline,
+    plot_effective_pixel,
+    plot_sky_subtraction,
+    plot_supersampled,
+)
 from .pick_windows import WindowPicker, pick_windows
 from .polynomial_background import ColumnFit, PolynomialBackground, fit_columns
 from .residual_baseline import residual_baseline
@@ -71,6 +77,10 @@ __all__ = [
     "fit_columns",
     "measure_sky_tilt",
     "pick_windows",
+    "plot_baseline",
+    "plot_effective_pixel",
+    "plot_sky_subtraction",
+    "plot_supersampled",
     "residual_baseline",
     "supersampled_median",
 ]

@@ -100,8 +100,8 @@ def plot_supersampled(sky, around=None, *, reach=15.0, axes=None):
 
     Parameters
     ----------
-    sky : `SplineSky`
-        Fitted sky.
+    sky : `SplineSky` or `SupersampledSky`
+        Fitted sky; the running median rejects nothing and tells no noise.
     around : float, optional
         Effective pixel to look at; the brightest by default.
     reach : float
@@ -112,35 +112,45 @@ def plot_supersampled(sky, around=None, *, reach=15.0, axes=None):
     Returns
     -------
     array of `~matplotlib.axes.Axes`, shape (3,)
-        All sky pixels; those that were kept, with the model; residuals over noise.
+        All sky pixels; those that were kept, with the model; residuals over noise (of a running
+        median, in electron).
     """
     import matplotlib.pyplot as plt
 
     if axes is None:
         _, axes = plt.subplots(3, 1, figsize=(8, 8), sharex=True, layout="constrained")
-    pixels = sky.geometry.sky_pixels & sky.fit.good
-    position, flux = sky.effective_pixel[pixels], sky.image.flux.value[pixels]
-    model, used = sky.fit.model[pixels], sky.fit.used[pixels]
+    position, flux, model, used, noise = _samples(sky)
     if around is None:
         around = position[np.argmax(np.where(used, model, -np.inf))]
-    near = np.abs(position - around) < reach
-    order = np.argsort(position[near])
-    position, flux, model, used = (a[near][order] for a in (position, flux, model, used))
-    noise = np.sqrt(sky.fit.variance[pixels][near][order])
+    near = np.flatnonzero(np.abs(position - around) < reach)
+    near = near[np.argsort(position[near])]
+    position, flux, model, used = (part[near] for part in (position, flux, model, used))
     dots = {"marker": ".", "ls": "none", "ms": 2}
     axes[0].plot(position, flux, color="tab:gray", label="all sky pixels", **dots)
     axes[0].plot(position[~used], flux[~used], "x", color="tab:red", label="rejected")
     axes[1].plot(position[used], flux[used], color="tab:gray", label="kept", **dots)
     axes[1].plot(position[used], model[used], color="tab:orange", label="model", marker=",", ls="")
-    pull = (flux - model)[used] / noise[used]
+    pull = (flux - model)[used] / (1.0 if noise is None else noise[near][used])
     axes[2].plot(position[used], pull, color="tab:gray", label=f"scatter {pull.std():.3f}", **dots)
     axes[2].axhline(0, color="tab:orange", lw=1)
-    axes[2].set(xlabel="effective pixel", ylabel="residual / noise", ylim=(-7, 7))
+    words = "residual (electron)" if noise is None else "residual / noise"
+    limit = 7.0 if noise is not None else 5 * np.percentile(np.abs(pull), 68)
+    axes[2].set(xlabel="effective pixel", ylabel=words, ylim=(-limit, limit))
     for ax in axes:
         ax.legend(loc="upper right")
     for ax in axes[:2]:
         ax.set_ylabel("sky (electron)")
     return np.asarray(axes)
+
+
+def _samples(sky):
+    """Return position, flux, model, used and noise (or None) of every sky pixel."""
+    if not hasattr(sky, "fit"):
+        return sky.effective_pixel, sky.flux, sky.smooth, np.ones(sky.flux.size, bool), None
+    pixels = sky.geometry.sky_pixels & sky.fit.good
+    image, noise = sky.image.flux.value, np.sqrt(sky.fit.variance)
+    parts = sky.effective_pixel, image, sky.fit.model, sky.fit.used, noise
+    return tuple(part[pixels] for part in parts)
 
 
 def plot_baseline(table, ax=None, *, bins=60):
