@@ -262,8 +262,22 @@ def kast(folder):
     return image, noise * np.sqrt(1 + 1 / 3), sky
 
 
+def dbsp(folder):
+    """Return the same for a star so bright that its wings fill the slit."""
+    raw = fits.getdata(folder / "p200_dbsp_blue_2020/blue0050.fits.gz") * 0.72
+    overscan = raw[:, 415:455]
+    image = (raw - np.median(overscan))[:, 60:400].T[:, ::-1]
+    noise = clipped(overscan - np.median(overscan, axis=1, keepdims=True))
+    y = np.arange(len(image))[:, np.newaxis] * np.ones(image.shape[1])
+    trace = np.polyval(
+        np.polyfit(np.arange(500, 2700), np.argmax(image[140:240, 500:2700], axis=0) + 140, 2),
+        np.arange(image.shape[1]),
+    )
+    return image, noise, (y > 12) & (y < 328) & (np.abs(y - trace) > 40)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("read", [sprat, goodman, efosc2, kast])
+@pytest.mark.parametrize("read", [sprat, goodman, efosc2, kast, dbsp])
 def test_in_empty_rows_of_real_frames_photon_noise_is_left(real_data, read):
     image, noise, sky_pixels = read(real_data)
     sky = SplineSky(image, sky_pixels=sky_pixels, read_noise=noise)
