@@ -1,5 +1,7 @@
 """Tests of banded splines against dense algebra."""
 
+import pickle
+
 import numpy as np
 import pytest
 from scipy.interpolate import BSpline
@@ -34,6 +36,13 @@ def test_evaluation_and_moments_are_those_of_scipys_splines(splines):
     evaluated = splines.evaluate(coefficients)
     np.testing.assert_allclose(evaluated.ravel(), matrix @ coefficients, atol=1e-12)
     np.testing.assert_allclose(splines.moments(values), matrix.T @ values.ravel(), atol=1e-12)
+
+
+def test_sent_to_another_process_they_are_lighter_and_the_same_to_the_bit(splines):
+    sent = pickle.dumps(splines)
+    assert len(sent) < 1.3 * (splines.taps.nbytes + splines.interval.nbytes) + 5000
+    received, values = pickle.loads(sent), np.random.default_rng(1).normal(size=(N_Y, N_X))
+    assert received.moments(values).tobytes() == splines.moments(values).tobytes()
 
 
 def test_the_solution_is_least_squares(splines):

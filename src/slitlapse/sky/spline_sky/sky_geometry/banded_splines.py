@@ -81,17 +81,30 @@ class BandedSplines:
         if scale is not None:
             taps *= np.where(inside, scale, 0.0)[..., np.newaxis]
         self.taps = taps
+        self._make_matrices()
+
+    def _make_matrices(self):
+        """Set up the design matrix, and its transpose, from intervals and entries."""
+        n_rows, n_x = self.shape
         # one function for all rows needs no sums row by row, which is quicker
-        apart = len(coordinate) if degree else 1
-        rows = np.arange(len(coordinate), dtype=np.int32)[:, np.newaxis, np.newaxis] % apart
+        apart = n_rows if self.n_terms > 1 else 1
+        rows = np.arange(n_rows, dtype=np.int32)[:, np.newaxis, np.newaxis] % apart
         columns = rows * self.n_knots + self.interval[..., np.newaxis]
         columns = columns + np.arange(4, dtype=np.int32)
-        pointers = np.arange(coordinate.size + 1, dtype=np.int32) * 4
+        pointers = np.arange(n_rows * n_x + 1, dtype=np.int32) * 4
         self._matrix = csr_array(
-            (taps.ravel(), columns.ravel(), pointers),
-            shape=(coordinate.size, apart * self.n_knots),
+            (self.taps.ravel(), columns.ravel(), pointers),
+            shape=(n_rows * n_x, apart * self.n_knots),
         )
         self._transpose = self._matrix.T
+
+    def __getstate__(self):
+        """Leave out, for other processes, what is quickly made again and three times as large."""
+        return {k: v for k, v in vars(self).items() if k not in ("_matrix", "_transpose")}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self._make_matrices()
 
     def moments(self, values):
         """Return the right-hand side of the normal equations for weighted ``values``."""
