@@ -28,7 +28,7 @@ STATEMENT = re.compile(
 )
 REFERENCE = re.compile(r"(?<![`:\w])`([A-Za-z_][\w.]*)`(?![`_\w])")
 # what our docstrings refer to and the documentation there cannot find
-UNKNOWN_THERE = {"False", "SkyWindows.mask", "geometry", "line_excess"}
+UNKNOWN_THERE = {"False", "SkyWindows.mask", "fwhm", "geometry", "line_excess"}
 
 
 def _files(feature):
@@ -97,11 +97,12 @@ def rewrite(text, package):
 def _link(text, package, room, here):
     """Write references so that upstream's documentation finds them, or as plain text."""
     names, _ = homes(package)
+    pages = {_dotted(f"{f.package}/{to}") for f in FEATURES for to in f.modules.values()}
 
     def replace(match):
         name = match[1]
         home = names.get((f"slitlapse.{room}", name.split(".")[0]), here)
-        if name in UNKNOWN_THERE:
+        if name in UNKNOWN_THERE or (home != here and home not in pages):
             return f"``{name}``"
         return match[0] if home == here else f"`~{home}.{name}`"
 
