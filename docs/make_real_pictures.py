@@ -18,7 +18,7 @@ COLOURS = {"A": "tab:blue", "B": "tab:orange"}
 
 def draw(stars, by_hand, gain, columns, path):
     """Draw spectra, then light and seeing against time."""
-    figure = Figure(figsize=(8, 8), layout="constrained")
+    figure = Figure(figsize=(6, 7), layout="constrained")
     spectra, light, seeing = figure.subplots(3, 1, height_ratios=[1.3, 1, 0.8])
     for name, star in stars.items():
         flux = np.where(star.mask, np.nan, star.flux.value)
@@ -33,7 +33,7 @@ def draw(stars, by_hand, gain, columns, path):
     light.set(ylabel="light over the first\n(x: counted by hand)")
     seeing.set(xlabel="minutes", ylabel="seeing (pixel)")
     light.legend()
-    figure.savefig(PICTURES / path, dpi=80, metadata={"Software": None})
+    figure.savefig(PICTURES / path, dpi=100, metadata={"Software": None})
 
 
 def main(sprat, goodman):
