@@ -161,13 +161,14 @@ def test_defects_are_put_in_by_name(call, tmp_path):
     assert kinds == {"bias", "science"}
 
 
-def test_the_log_is_printed_or_written(call, folder, tmp_path):
+def test_the_log_is_printed_and_written_where_asked(call, folder, tmp_path):
     printed = call("log", folder / "raw", "--instrument", "toy")
     assert printed.status == 0
     assert printed.out.strip().endswith("3 bias, 3 flat, 1 arc, 4 science")
     assert SCIENCE in printed.out
     written = call("log", folder / "raw", "--write", tmp_path / "log.ecsv")
     assert written.status == 0
+    assert SCIENCE in written.out
     assert (tmp_path / "log.ecsv").read_text().startswith("# %ECSV")
 
 

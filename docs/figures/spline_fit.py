@@ -21,7 +21,7 @@ right.fill_between(
     -np.sqrt(fit.variance[30]),
     np.sqrt(fit.variance[30]),
     alpha=0.4,
-    label="its error",
+    label="noise of a pixel",
 )
 right.set(xlabel="x (pixel)")
 right.legend(fontsize=8)

@@ -195,11 +195,10 @@ def run_log(options):
     from slitlapse.automation import log
 
     table = log.log_folder(options.folder, options.instrument)
+    print(log.format_log(table))
     if options.write is not None:
         log.write_log(table, options.write)
         print(f"wrote {options.write}")
-        return
-    print(log.format_log(table))
 
 
 def run_init(options):
