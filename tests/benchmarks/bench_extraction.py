@@ -1,10 +1,12 @@
 """
 Boxcar and optimal extraction beside specreduce's, on the same frames, in one run.
 
-Run ``python tests/benchmarks/bench_extraction.py``. Truth, sky, trace, width and the mask of the
-bad pixels are given to all; cosmic rays are not. Times are CPU times, the best of several rounds.
+Run ``python tests/benchmarks/bench_extraction.py`` (``--quick``: few and small frames, to see that
+it runs). Truth, sky, trace, width and the mask of the bad pixels are given to all; cosmic rays are
+not. Times are CPU times, the best of several rounds.
 """
 
+import sys
 import time
 import warnings
 
@@ -25,17 +27,17 @@ from slitlapse.extraction import (
 )
 from slitlapse.extraction.simulate import add_hits, simulate_star
 
-N_Y, N_X, N_TIME, SKY, READ_NOISE, WIDTH = 57, 2048, 8, 60.0, 4.0, 14.0
+N_Y, SKY, READ_NOISE, WIDTH = 57, 60.0, 4.0, 14.0
 
 
-def exposures(flux, slope, struck):
+def exposures(flux, slope, struck, n_x, n_time):
     """Frames of a Gaussian star whose trace has a slope, drifts and breathes."""
-    rng, x = np.random.default_rng(1), np.arange(N_X)
-    for _ in range(N_TIME):
-        centre = 28 + slope * (x - N_X / 2) + rng.uniform(-0.5, 0.5)
-        width = np.full(N_X, 2.1 * rng.uniform(0.85, 1.15))
+    rng, x = np.random.default_rng(1), np.arange(n_x)
+    for _ in range(n_time):
+        centre = 28 + slope * (x - n_x / 2) + rng.uniform(-0.5, 0.5)
+        width = np.full(n_x, 2.1 * rng.uniform(0.85, 1.15))
         star = simulate_star(
-            flux, (N_Y, N_X), centre, width, rng=rng, sky=SKY, read_noise=READ_NOISE
+            flux, (N_Y, n_x), centre, width, rng=rng, sky=SKY, read_noise=READ_NOISE
         )
         mask, data = np.zeros(star.data.shape, bool), star.data
         if struck:
@@ -84,10 +86,10 @@ def methods(star, data, mask):
     }
 
 
-def measure(flux, slope, struck):
+def measure(flux, slope, struck, **size):
     """Collect errors, quoted sigmas and times of every method."""
     found = {}
-    for star, data, mask in exposures(flux, slope, struck):
+    for star, data, mask in exposures(flux, slope, struck, **size):
         bound = 1 / np.sqrt((star.profile**2 / star.variance * ~mask).sum(axis=0))
         for name, method in methods(star, data, mask).items():
             start = time.process_time()
@@ -97,11 +99,11 @@ def measure(flux, slope, struck):
     return found
 
 
-def time_of_a_cutout():
-    """Milliseconds of CPU time for 25 rows x 4096 columns with bad pixels and 8 hits."""
+def time_of_a_cutout(n_x=4096, rounds=25):
+    """Milliseconds of CPU time for 25 rows x ``n_x`` columns with bad pixels and 8 hits."""
     rng = np.random.default_rng(2)
     kwargs = {"family": "moffat", "sky": SKY, "read_noise": READ_NOISE}
-    star = simulate_star(2e4, (25, 4096), 12.3, 2.1, rng=rng, **kwargs)
+    star = simulate_star(2e4, (25, n_x), 12.3, 2.1, rng=rng, **kwargs)
     mask = rng.random(star.data.shape) < 0.01
     data, _ = add_hits(star.data, 8, rng=rng)
     rows = np.arange(25)[:, None]
@@ -116,24 +118,25 @@ def time_of_a_cutout():
         }
         for name, job in jobs.items():
             times = []
-            for _ in range(25):
+            for _ in range(rounds):
                 start = time.process_time()
                 job()
                 times.append(time.process_time() - start)
-            print(f"25 x 4096, {np.dtype(kind).name}, {name}: {1e3 * min(times):.1f} ms")
+            print(f"25 x {n_x}, {np.dtype(kind).name}, {name}: {1e3 * min(times):.1f} ms")
 
 
-def main():
+def main(quick=False):
     """Print one table for each case."""
     warnings.simplefilter("ignore")
-    time_of_a_cutout()
+    size = {"n_x": 256, "n_time": 2} if quick else {"n_x": 2048, "n_time": 8}
+    time_of_a_cutout(*((512, 2) if quick else ()))
     for flux in (700.0, 2e4):
         for slope, struck in ((0.0, False), (0.004, False), (0.004, True)):
             print(f"\n{flux:.0f} electron per column, slope {slope}, bad pixels and hits: {struck}")
             heads = ("bias %", "rms/bound", "pull", ">5 sigma %", "white/limit", "ms")
             print(" " * 36 + "".join(f"{head:>12}" for head in heads))
             best = {}
-            for name, rows in measure(flux, slope, struck).items():
+            for name, rows in measure(flux, slope, struck, **size).items():
                 error, sigma, bound, took, white = (
                     np.array(part) for part in zip(*rows, strict=True)
                 )
@@ -154,4 +157,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main("--quick" in sys.argv)

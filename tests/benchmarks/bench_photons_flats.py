@@ -1,8 +1,10 @@
 """How fast and how good are photons and flats? Run it: it prints, and nothing is asserted.
 
-Times are the smallest of several repeats, in milliseconds; levels are in adu.
+``python tests/benchmarks/bench_photons_flats.py`` (``--quick``: few and small frames, to see that
+it runs). Times are the smallest of several repeats, in milliseconds; levels are in adu.
 """
 
+import sys
 import tempfile
 import time
 import tracemalloc
@@ -212,11 +214,13 @@ def noise(n_seeds=30):
         )
 
 
-def dead_pixels(rng):
-    """Time to find the dead pixels of a flat of 8 megapixels."""
-    y, x = np.arange(2048)[:, None], np.arange(4096)
-    lamp = 2e4 * np.exp(-0.5 * ((x - 2500) / 1200) ** 2) / (1 + np.exp((abs(y - 1024) - 800) / 2))
-    print("dead pixels of a flat of 2048 x 4096 pixels, noise of the photons and 30 times that:")
+def dead_pixels(rng, shape):
+    """Time to find the dead pixels of a flat, 8 megapixels unless in a hurry."""
+    y, x = np.arange(shape[0])[:, None] / shape[0], np.arange(shape[1]) / shape[1]
+    lamp = 2e4 * np.exp(-0.5 * ((x - 0.61) / 0.29) ** 2) / (1 + np.exp((abs(y - 0.5) - 0.39) * 1e3))
+    print(
+        f"dead pixels of a flat of {shape[0]} x {shape[1]} pixels, photon noise and 30 times that:"
+    )
     for factor in (1, 30):
         flat = rng.normal(lamp, factor * np.sqrt(lamp + 25))
         flat[rng.uniform(size=flat.shape) < 1e-3] *= 0.3
@@ -224,9 +228,9 @@ def dead_pixels(rng):
         print(f"  {best(lambda c=ccd: find_dead_pixels(c), 1):7.0f}")
 
 
-def sensitivity(rng, slits, **detector):
+def sensitivity(rng, shape, slits, **detector):
     """Time, memory and error over photon noise of the sensitivity from five flats of 8 Mpx."""
-    shape, n_frames = (2048, 4096), 5
+    n_frames = 5
     lamp = make_lamp_image(shape, slope=8, curve=4, slits=slits).astype(np.float32)
     truth = make_sensitivity(shape, rng=rng, **detector).astype(np.float32)
     flat = (rng.poisson(lamp * truth * n_frames) / n_frames).astype(np.float32)
@@ -248,16 +252,16 @@ def sensitivity(rng, slits, **detector):
     )
 
 
-def combining(rng):
-    """Combine ten frames of 4 megapixels from files."""
+def combining(rng, shape):
+    """Combine ten frames from files."""
     with tempfile.TemporaryDirectory() as folder:
-        base, paths = rng.normal(1000, 4, (1024, 4096)), []
+        base, paths = rng.normal(1000, 4, shape), []
         for i in range(10):
             paths.append(str(Path(folder) / f"{i}.fits"))
             hdu = fits.PrimaryHDU(np.roll(base, 37 * i, axis=1).astype(np.uint16))
             hdu.header["BUNIT"] = "adu"
             hdu.writeto(paths[-1])
-        print("combining 10 frames of 4096 x 1024 from files:")
+        print(f"combining 10 frames of {shape[1]} x {shape[0]} from files:")
         for method in ("mean", "median"):
             print(f"  {method:7s} {best(lambda m=method: combine_frames(paths, method=m), 3):7.0f}")
         options = {"unit": "adu", "method": "average", "sigma_clip": True}
@@ -270,18 +274,25 @@ def combining(rng):
         )
 
 
+def main(quick):
+    """Print all of it, or little of it."""
+    rng, large = np.random.default_rng(1), (64, 512) if quick else (2048, 4096)
+    for size in ((64, 16),) if quick else ((4096, 50), (400, 16)):
+        speed(rng, *size)
+    levels(rng, *([2] if quick else []))
+    white_light(*([2] if quick else []))
+    noise(*([2] if quick else []))
+    dead_pixels(rng, large)
+    combining(rng, (64, 128) if quick else (1024, 4096))
+    print(
+        f"sensitivity of {large[0]} x {large[1]} pixels from five flats: one slit with dead columns"
+    )
+    print("and dust, two slits with pixels of 2 %, fringes of 1 %:")
+    sensitivity(rng, large, ((0.1, 0.9),), dead_columns=[300, 301], n_dead=50, n_dust=20)
+    sensitivity(rng, large, ((0.05, 0.4), (0.5, 0.95)), scatter=0.02)
+    sensitivity(rng, large, ((0.1, 0.9),), scatter=0.005, fringes=0.01)
+
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    generator = np.random.default_rng(1)
-    speed(generator, 4096, 50)
-    speed(generator, 400, 16)
-    levels(generator)
-    white_light()
-    noise()
-    dead_pixels(generator)
-    combining(generator)
-    print("sensitivity of 2048 x 4096 pixels from five flats: one slit with dead columns and dust,")
-    print("two slits with pixels of 2 %, fringes of 1 %:")
-    sensitivity(generator, ((0.1, 0.9),), dead_columns=[300, 301], n_dead=50, n_dust=20)
-    sensitivity(generator, ((0.05, 0.4), (0.5, 0.95)), scatter=0.02)
-    sensitivity(generator, ((0.1, 0.9),), scatter=0.005, fringes=0.01)
+    main("--quick" in sys.argv)

@@ -3,7 +3,8 @@ How wrong is the sky under a star, and how long does it take?
 
 Two stars on a slit of 400 rows and 2048 columns, lines tilted and curved by 6 pixels, 10 % of
 gradient and 2 % of bow in the slit's illumination, 360 cosmic rays per million pixels: the
-set-up of the comparison of peers. Run it with ``python tests/benchmarks/bench_sky.py``.
+set-up of the comparison of peers. Run it with ``python tests/benchmarks/bench_sky.py``
+(``--quick``: one exposure of a quarter of the columns, to see that it runs).
 
 For each model it prints the milliseconds once and per exposure (process time), the residuals
 beside the stars over the photon noise (all, on lines), and for each star the error of the sky
@@ -14,6 +15,7 @@ With lines of 30000 electrons the fainter of the two stars misses the goal of 0.
 its pull of 0.98 says that this is the photon noise of the 310 rows that show sky.
 """
 
+import sys
 import time
 
 import numpy as np
@@ -24,7 +26,6 @@ from specreduce.tracing import ArrayTrace
 from slitlapse.sky import SkyGeometry, SkyWindows, fit_columns, supersampled_median
 from slitlapse.sky.simulate import sky_scene
 
-EXPOSURES = 4
 EDGE = 10
 
 
@@ -40,12 +41,12 @@ def judge(scene, model, good, hit, aperture_variance=None):
     return noise, line, beside, inner
 
 
-def measure(scene, name, prepare, fit):
+def measure(scene, exposures, name, prepare, fit):
     """Time and judge one model over several exposures, and print a row."""
     start = time.process_time()
     state = prepare(scene.observe(np.random.default_rng(1000))[0])
     once, times, rows = time.process_time() - start, [], []
-    for seed in range(EXPOSURES):
+    for seed in range(exposures):
         data, hit = scene.observe(np.random.default_rng(seed))
         start = time.process_time()
         model, variance_of = fit(state, data)
@@ -87,9 +88,9 @@ def upstream(scene):
     return fit
 
 
-def compare(brightest):
+def compare(brightest, exposures=4, **size):
     """Print the table for a brightest line of so many electrons per row."""
-    scene = sky_scene(rng=np.random.default_rng(3), brightest=brightest)
+    scene = sky_scene(rng=np.random.default_rng(3), brightest=brightest, **size)
     print(f"\nbrightest line {brightest:.0f} electron per row, {scene.sky.max():.0f} in a pixel")
     sky, read = scene.far_from_stars(22), scene.read_noise**2
     rows = np.arange(len(scene.sky))
@@ -137,15 +138,22 @@ def compare(brightest):
         ), None
 
     print(" " * 34, "once ms  each ms  resid  lines | star 1: all lines, sky only, pull | star 2")
-    measure(scene, "splines x quadratic, knots 0.75", splines(), by_splines)
-    measure(scene, "splines x quadratic, knots 1", splines(knot_spacing=1.0), by_splines)
-    measure(scene, "one spectrum x illumination", one_spectrum, by_splines)
-    measure(scene, "columns beside each star, degree 2", lambda data: None, by_columns(2))
-    measure(scene, "columns beside each star, degree 1", lambda data: None, by_columns(1))
-    measure(scene, "running median, 0.5 px", lambda data: None, by_median)
-    measure(scene, "specreduce two-sided average", lambda data: None, upstream(scene))
+    measure(scene, exposures, "splines x quadratic, knots 0.75", splines(), by_splines)
+    measure(scene, exposures, "splines x quadratic, knots 1", splines(knot_spacing=1.0), by_splines)
+    measure(scene, exposures, "one spectrum x illumination", one_spectrum, by_splines)
+    measure(
+        scene, exposures, "columns beside each star, degree 2", lambda data: None, by_columns(2)
+    )
+    measure(
+        scene, exposures, "columns beside each star, degree 1", lambda data: None, by_columns(1)
+    )
+    measure(scene, exposures, "running median, 0.5 px", lambda data: None, by_median)
+    measure(scene, exposures, "specreduce two-sided average", lambda data: None, upstream(scene))
 
 
 if __name__ == "__main__":
-    for brightest in (1500.0, 30000.0):
-        compare(brightest)
+    if sys.argv[1:] == ["--quick"]:
+        compare(1500.0, 1, shape=(400, 512), n_lines=30)
+    else:
+        for brightest in (1500.0, 30000.0):
+            compare(brightest)

@@ -1,9 +1,10 @@
 """
 Traces beside specreduce's ``FitTrace``, on the same frames, in one run.
 
-Run ``python tests/benchmarks/bench_trace.py [frames]``. Truth: Moffat stars (beta 3, FWHM 4.5 to
-5.9 pixels) on a bent trace, sky of 200 electrons, read noise 4. Errors are in pixels; times are CPU
-times, the best of several rounds, on one thread (set OMP_NUM_THREADS=1).
+Run ``python tests/benchmarks/bench_trace.py [frames]`` (``--quick``: one frame, and small ones for
+the times, to see that it runs). Truth: Moffat stars (beta 3, FWHM 4.5 to 5.9 pixels) on a bent
+trace, sky of 200 electrons, read noise 4. Errors are in pixels; times are CPU times, the best of
+several rounds, on one thread (set OMP_NUM_THREADS=1).
 
 The Cramér-Rao bound is that of all rows of the frame, over a sky of one level per column. The
 window of the trace (20 rows on either side) and the slope of its sky cost 1 per cent of it in the
@@ -143,17 +144,18 @@ def shifts(n_frames, n_y=100, n_x=512):
         print(f"{flux:8.0f} | " + " | ".join(parts))
 
 
-def speed():
+def speed(sizes=((400, 2048, 64), (512, 4096, 256), (512, 4096, 4096)), rounds=5):
     """Print times."""
     rng = np.random.default_rng(0)
     print("\nCPU time, ms")
-    for n_y, n_x, bins in ((400, 2048, 64), (512, 4096, 256), (512, 4096, 4096)):
+    for n_y, n_x, bins in sizes:
         image = simulate(n_y, n_x, 2e4, rng)
         ours = [
             best_time(
                 lambda f=f, i=image, b=bins: ProfileTrace(
                     i, i.shape[0] / 2, b, profile=f, read_noise=READ_NOISE
-                )
+                ),
+                rounds,
             )
             for f in ("gaussian", "moffat", "moments")
         ]
@@ -171,7 +173,8 @@ def speed():
 
 
 if __name__ == "__main__":
-    n_frames = int(sys.argv[1]) if len(sys.argv) > 1 else 24
-    speed()
+    quick = sys.argv[1:] == ["--quick"]
+    n_frames = 1 if quick else int((sys.argv[1:] or [24])[0])
+    speed(*(([(100, 512, 32)], 1) if quick else ()))
     accuracy(n_frames)
     shifts(10 * n_frames)

@@ -4,20 +4,25 @@ Run with ``python tests/benchmarks/bench_transits.py [nights] [exposures] [bins]
 nights of two stars on the toy spectrograph with a transit of 2 % (deeper in the blue), clouds,
 extinction, a drift, changing seeing and cosmic rays, reduces them, divides target by comparison
 bin by bin, and prints depth minus truth over the quoted error: the mean should be 0 +- 1 / sqrt(N),
-the standard deviation 1 +- 1 / sqrt(2 N).
+the standard deviation 1 +- 1 / sqrt(2 N). ``--quick`` is one short night, to see that it runs.
 """
 
 import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import astropy.units as u
 import numpy as np
 
 from slitlapse.automation import SpectralTimeSeries, read_night, reduce_night, simulate_night
+from slitlapse.automation import night as chain
 from slitlapse.automation.scene import place_on_slit, transit_shape
 from slitlapse.instruments import load_instrument
+
+# nobody looks at the reports of thirty nights, and drawing one takes longer than its reduction
+chain.night_report = lambda *args: SimpleNamespace(path=None, verdict=())
 
 
 def depths(truth, series, edges):
@@ -68,9 +73,9 @@ def one_night(seed, folder, n_exposures=24, n_bins=11, brightness=1.0, **kwargs)
     return (depth - true) / error
 
 
-def main(nights=10, n_exposures=24, n_bins=11):
+def main(nights=10, n_exposures=24, n_bins=11, levels=(0.1, 1.0, 3.0)):
     """Print the pulls of several nights at three brightnesses."""
-    for brightness in (0.1, 1.0, 3.0):
+    for brightness in levels:
         pulls = []
         for seed in range(nights):
             with tempfile.TemporaryDirectory() as folder:
@@ -85,4 +90,7 @@ def main(nights=10, n_exposures=24, n_bins=11):
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    if sys.argv[1:] == ["--quick"]:
+        main(1, 6, 3, [1.0])
+    else:
+        main(*map(int, sys.argv[1:]))
