@@ -10,6 +10,7 @@ from astropy.time import Time
 
 from slitlapse.automation import SpectralTimeSeries, read_night, reduce_night, simulate_night
 from slitlapse.automation.verdict import find_target, judge_night
+from slitlapse.automation.wavelength_check import WavelengthCheck
 from slitlapse.instruments import load_instrument
 from slitlapse.wavelength import WavelengthSolution
 
@@ -132,6 +133,19 @@ def test_lamps_that_are_not_those_of_the_header_are_the_wrong_arc():
     assert "stars target, comparison1 and comparison2" in sentence
     (sentence,) = verdict(night(), comparison1=solution(scatter=0.8))
     assert "0.8 pixels off the wavelength solution of star comparison1" in sentence
+
+
+def test_an_arc_that_does_not_hold_for_the_exposures_is_told_with_its_number():
+    solutions = {name: solution() for name in NAMES}
+    off = WavelengthCheck(-17.2, 0.4, "lines of the sky", 9, 0.845)
+    near = WavelengthCheck(0.3, 0.02, "lines of the sky", 9, 0.845)
+    assert judge_night(night(), solutions, checks=dict.fromkeys(NAMES, near)) == []
+    assert judge_night(night(), solutions, checks=dict.fromkeys(NAMES)) == []
+    checks = {"target": near, "comparison1": off, "comparison2": None}
+    (sentence,) = judge_night(night(), solutions, checks=checks)
+    assert sentence.startswith("The arc does not hold for the exposures")
+    assert "the wavelengths of star comparison1, lines of the sky lie 17.2 ± 0.4 pix" in sentence
+    assert "take an arc at the telescope's position" in sentence
 
 
 def test_an_arc_that_nobody_took_is_not_called_wrong():

@@ -61,6 +61,8 @@ class Conditions:
         Kinds of frame that nobody took.
     arc_lamps : str, optional
         Lamps that shone, where they are not those that the headers name.
+    arc_shift : float
+        Pixels along the dispersion by which the arcs lie off the exposures.
     torn_frames : int
         How many files of exposures were cut off in the middle.
     read_noise : float or sequence of float, optional
@@ -96,6 +98,7 @@ class Conditions:
     n_calibrations: object = 9
     without: tuple = ()
     arc_lamps: str | None = None
+    arc_shift: float = 0.0
     torn_frames: int = 0
     read_noise: object = None
     target: SkyCoord = field(default_factory=lambda: TARGET)

@@ -113,6 +113,7 @@ DEFECTS = {  # name: what it is, and how it changes conditions and stars
     "unstable-shift": ("the spectrum moves by 2 pixels", _changed(flexure=2.0)),
     "bad-seeing": ("the seeing changes by a factor of two", _changed(seeing_change=0.4)),
     "wrong-arc": ("other lamps shone than the headers say", _wrong_arc),
+    "moved-arc": ("the arc lies 6 pixels off the exposures", _changed(arc_shift=6.0)),
     "variable-comparison": ("the last comparison star varies by 3 %", _variable),
     "red-noise": ("the first star flickers by 0.5 % over some exposures", _red_noise),
     "hits": ("a hundred times as many cosmic rays as usual", _changed(cosmic_rays=5.0)),

@@ -13,6 +13,7 @@ from slitlapse.automation.report import night_report
 from slitlapse.automation.sky_model import plan_sky
 from slitlapse.automation.stars import place_stars
 from slitlapse.automation.store import fingerprint, one_run_at_a_time
+from slitlapse.automation.wavelength_check import check_wavelengths, tell_check, tell_unchecked
 from slitlapse.automation.wavelengths import solve_night
 from slitlapse.extraction import RowWindow
 
@@ -111,14 +112,20 @@ def _reduce(night, workers, progress):
     key = fingerprint(products.decisions(night, plans))
     exposures = measure_all(night, chosen["science"], plans, key, workers, progress)
     notes += exposures.lost()
-    series, files = {}, {}
+    series, files, checks = {}, {}, {}
     for name in placements[0].traces:
         series[name] = assemble_series(
             name, night, chosen, calibration, plans, exposures, solutions.get(name), notes
         )
         files[name] = night.output / series_filename(name, series)
+        if name in solutions:  # do the arc's wavelengths hold for the exposures?
+            checks[name] = check_wavelengths(series[name], solutions[name])
+            series[name].metadata["wavelength_check"] = tell_check(checks[name])
         series[name].write(files[name], overwrite=True)
-    report = night_report(night, log, chosen, calibration, placements, solutions, series, notes)
+    notes += tell_unchecked(checks, solutions)
+    report = night_report(
+        night, log, chosen, calibration, placements, solutions, series, notes, checks
+    )
     return NightResult(
         night.output, series, files, tuple(notes), report.path, tuple(report.verdict)
     )

@@ -9,6 +9,7 @@ import numpy as np
 from slitlapse.automation import explain
 from slitlapse.automation.report_curves import add_drawn, tell_changes, tell_light_curves
 from slitlapse.automation.verdict import judge_night
+from slitlapse.automation.wavelength_check import tell_check
 from slitlapse.flats.explain import plot_flat_steps
 from slitlapse.look import ReportPage, show_frame
 from slitlapse.observing_log import flip_through, plot_night
@@ -37,7 +38,9 @@ class NightReport:
     verdict: tuple = ()
 
 
-def night_report(night, log, chosen, calibration, placements, solutions, series, notes):
+def night_report(
+    night, log, chosen, calibration, placements, solutions, series, notes, checks=None
+):
     """
     Write ``report/index.html``: one page that opens from disk.
 
@@ -51,12 +54,14 @@ def night_report(night, log, chosen, calibration, placements, solutions, series,
     solutions : dict of str to StarWavelengths
     series : dict of str to SpectralTimeSeries
     notes : sequence of str
+    checks : dict of str to WavelengthCheck or None, optional
+        What the exposures' own lines say of the wavelengths.
 
     Returns
     -------
     NightReport
     """
-    verdict = judge_night(series, solutions, arcs=len(chosen["arc"]))
+    verdict = judge_night(series, solutions, arcs=len(chosen["arc"]), checks=checks)
     page = ReportPage(f"{_title(night, chosen)}, {night.instrument.name}")
     page.add_section("Verdict")
     page.add_list(verdict or ["Nothing in this night calls for attention."], name="verdict")
@@ -69,7 +74,7 @@ def night_report(night, log, chosen, calibration, placements, solutions, series,
     if series:
         _tell_sky(page, placements, series)
         _tell_series(page, series)
-    _tell_wavelengths(page, solutions)
+    _tell_wavelengths(page, solutions, {} if checks is None else checks)
     if series and next(iter(series.values())).shape[1] > 1:
         tell_changes(page, series)
         tell_light_curves(page, series)
@@ -150,13 +155,15 @@ def _tell_stars(page, placement):
         )
 
 
-def _tell_wavelengths(page, solutions):
+def _tell_wavelengths(page, solutions, checks):
     if not solutions:
         return
     page.add_section("How do pixels relate to wavelengths?")
     for name, star in solutions.items():
         solution = star.main
         page.add_text(f"Star {name}: {solution.verdict}")
+        if name in checks:
+            page.add_text(tell_check(checks[name]))
 
         def draw(figure, solution=solution):
             ax = figure.add_subplot()

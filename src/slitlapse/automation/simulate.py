@@ -246,7 +246,7 @@ def _recipes(night, detector, rng, progress):
 
     def arc(row):
         shown = conditions.arc_lamps if conditions.arc_lamps is not None else str(row["lamps"])
-        return finish(row, scene.arc_image(shown))
+        return finish(row, scene.moved(conditions.arc_shift).arc_image(shown))
 
     return {
         "bias": lambda row: finish(row, dark),

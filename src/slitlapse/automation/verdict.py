@@ -27,7 +27,7 @@ CHANCE = 1e-3  # that noise without memory looks as correlated
 POOR_FIT = 0.4  # pixels that half of the lines lie off the solution
 
 
-def judge_night(series, solutions, *, arcs=None):
+def judge_night(series, solutions, *, arcs=None, checks=None):
     """
     Say what deserves attention, one sentence each.
 
@@ -38,6 +38,8 @@ def judge_night(series, solutions, *, arcs=None):
     solutions : dict of str to StarWavelengths
     arcs : int, optional
         How many arcs there were to solve with, where that is known.
+    checks : dict of str to WavelengthCheck or None, optional
+        What the exposures' own lines say of each star's wavelengths.
 
     Returns
     -------
@@ -49,6 +51,7 @@ def judge_night(series, solutions, *, arcs=None):
     sentences = [
         *_judge_pixels(series),
         *_judge_wavelengths(series, solutions, arcs),
+        *_judge_checks({} if checks is None else checks),
         *_judge_sky(series),
     ]
     if next(iter(series.values())).shape[1] > 1:
@@ -158,6 +161,19 @@ def _judge_wavelengths(series, solutions, arcs):
                 f"The arc's lines lie {off:.1f} pixels off the wavelength solution of star "
                 f"{name}: lines may be mistaken for others."
             )
+
+
+def _judge_checks(checks):
+    """Arcs whose wavelengths do not hold for the exposures."""
+    off = {name: check for name, check in checks.items() if check is not None and check.is_off}
+    if off:
+        check = max(off.values(), key=lambda each: each.significance)
+        yield (
+            f"The arc does not hold for the exposures: with the wavelengths of {_names(off)}, "
+            f"{check.source} lie {check.words}. Nothing was corrected: take an arc at the "
+            "telescope's position, name another one in [frames], or move the wavelengths by "
+            "that much yourself."
+        )
 
 
 def _judge_sky(series):

@@ -19,8 +19,9 @@ Forward
 (where lines are), `search_dispersion`, `match_guesses`, `identify_lines` and the four in one call,
 `match_lamps`; `WavelengthSolution` (the answer; `to_fits_wcs`, `to_gwcs`, `to_specreduce` tell it
 to other software); `LineTilt` (each star its own solution); `measure_shift` (each exposure its own
-shift, with its uncertainty, or none), `measure_zero_point` (lines of the sky or the air as a
-check) and `resample_flux` (only where a common grid is asked for).
+shift, with its uncertainty, or none), `find_offset` and `measure_zero_point` (lines of the sky,
+or of the Sun in it, as a check: off by many pixels, or by parts of one) and `resample_flux` (only
+where a common grid is asked for).
 
 Backward
 --------
@@ -67,6 +68,8 @@ from .line_lists import (
 )
 from .line_tilt import LineTilt
 from .spectral_shift import ShiftSeries, measure_shift
+from .spectrum_offset import SpectrumOffset, find_offset
+from .sunlight import sunlight_lines
 from .telluric_bands import telluric_mask
 from .wavelength_export import to_fits_wcs, to_gwcs, to_header, to_specreduce
 from .wavelength_solution import WavelengthSolution
@@ -101,11 +104,13 @@ __all__ = [
     "LineTilt",
     "ResampledSpectra",
     "ShiftSeries",
+    "SpectrumOffset",
     "WavelengthError",
     "WavelengthSolution",
     "ZeroPoint",
     "convert_medium",
     "find_lines",
+    "find_offset",
     "identify_lines",
     "lamp_line_list",
     "match_guesses",
@@ -125,6 +130,7 @@ __all__ = [
     "search_dispersion",
     "sky_line_list",
     "split_lamp_names",
+    "sunlight_lines",
     "telluric_mask",
     "to_fits_wcs",
     "to_gwcs",
@@ -202,12 +208,16 @@ def match_lamps(
             f"{_names(lists)}; at least 4 are needed. Is the lamp on? Else give pairs or a guess."
         )
     width = float(np.median([table.meta["fwhm"] for table in tables]))
-    guesses, prior, start = first_guesses(
-        observed, n_pixels, wavelength_range, dispersion, guess, pairs, increasing, medium
-    )
-    match = match_guesses(observed, guesses, n_pixels, prior=prior, fwhm=width, start_sigma=start)
-    if wavelength_range is None and guess is None and pairs is None:
-        match = _look_closer(match, observed, n_pixels, prior, width, medium)
+    blind = wavelength_range is None and guess is None and pairs is None
+    for coarse in (True, False) if blind else (False,):
+        known = (wavelength_range, dispersion, guess, pairs, increasing, medium)
+        guesses, prior, start = first_guesses(observed, n_pixels, *known, coarse=coarse)
+        options = {"prior": prior, "fwhm": width, "start_sigma": start}
+        match = match_guesses(observed, guesses, n_pixels, **options)
+        if blind and not (coarse and match.evidence < BELIEVE):
+            match = _look_closer(match, observed, n_pixels, prior, width, medium)
+        if match.unmistakable:
+            break
     named = [
         (table, seen.wavelength, seen.spread, seen.flux, seen.ion)
         for table, seen in zip(tables, match.listed, strict=True)

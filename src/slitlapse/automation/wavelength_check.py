@@ -1,0 +1,221 @@
+"""Do the arc's wavelengths hold for the exposures? Ask the lines that the sky itself has."""
+
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+
+from slitlapse.wavelength import (
+    convert_medium,
+    find_offset,
+    measure_zero_point,
+    sky_line_list,
+    sunlight_lines,
+)
+
+__all__ = ["WavelengthCheck", "check_wavelengths", "tell_check", "tell_unchecked"]
+
+LARGE = 0.5  # pixels; an offset beyond it is worth a sentence
+CERTAIN = 5.0  # standard deviations, likewise
+KNOWN_TO = 0.05  # pixels; blends and what is not listed leave that much in any case
+CLEAR = 40.0  # contrast above which the offset is not a chance
+FEWEST = 2  # lines, or stretches of the spectrum, that have to agree
+SUN = "sunlight"
+
+
+@dataclass(frozen=True)
+class WavelengthCheck:
+    """
+    What the exposures' own lines say of the wavelengths that the arc gave.
+
+    Parameters
+    ----------
+    shift, shift_uncertainty : float
+        Pixels by which known lines lie at larger x, and so too far to the red, than the
+        wavelengths say.
+    source : str
+        Which lines, in words.
+    n_lines : int
+        How many of them, or how many stretches of the spectrum.
+    dispersion : float
+        Angstrom per pixel.
+
+    Examples
+    --------
+    >>> check = WavelengthCheck(-17.2, 0.4, "lines of the sky", 9, dispersion=0.84)
+    >>> check.is_off
+    True
+    >>> check.words
+    '17.2 ± 0.4 pixels (14.4 angstrom) too far to the blue'
+    """
+
+    shift: float
+    shift_uncertainty: float
+    source: str
+    n_lines: int
+    dispersion: float
+
+    @property
+    def significance(self):
+        """Offset over its uncertainty, blends allowed for."""
+        return abs(self.shift) / np.hypot(self.shift_uncertainty, KNOWN_TO)
+
+    @property
+    def is_off(self):
+        """Whether the wavelengths are off by more than half a pixel, and surely so."""
+        return bool(abs(self.shift) > LARGE and self.significance > CERTAIN)
+
+    @property
+    def words(self):
+        """The offset: how much, and to which side."""
+        digits = 1 if abs(self.shift) > 1 else 2
+        side = "red" if self.shift > 0 else "blue"
+        return (
+            f"{abs(self.shift):.{digits}f} ± {max(self.shift_uncertainty, 0.1**digits):.{digits}f} "
+            f"pixels ({abs(self.shift * self.dispersion):.{digits}f} angstrom) too far to the "
+            f"{side}"
+        )
+
+
+def check_wavelengths(series, wavelengths):
+    """
+    Measure how far the lines of the sky lie off the wavelengths of one star.
+
+    Emission lines are asked first, the Sun's lines in moonlight or twilight where there are none.
+    Where several arcs were used, the exposures of each are looked at by themselves.
+
+    Parameters
+    ----------
+    series : SpectralTimeSeries
+    wavelengths : StarWavelengths
+
+    Returns
+    -------
+    WavelengthCheck or None
+        The largest offset over its uncertainty; None where nothing can tell.
+    """
+    if "sky" not in series.fluxlike:
+        return None
+    found = []
+    for solution, members in _groups(series, wavelengths):
+        sky = np.where(series.mask, np.nan, series.fluxlike["sky"].value)[:, members]
+        typical = np.full(len(sky), np.nan)
+        some = np.isfinite(sky).any(axis=1)
+        typical[some] = np.nanmedian(sky[some], axis=1)
+        check = check_sky(typical, solution)
+        found += [] if check is None else [check]
+    return max(found, key=lambda check: check.significance, default=None)
+
+
+def _groups(series, wavelengths):
+    """Solutions, and which exposures each of them is for."""
+    if len(wavelengths.solutions) == 1 or "wavelength" not in series.fluxlike:
+        yield wavelengths.main, slice(None)
+        return
+    used = series.fluxlike["wavelength"].to_value(u.AA)
+    middle = len(used) // 2
+    each = np.array([s.wavelength.to_value(u.AA)[middle] for s in wavelengths.solutions])
+    nearest = np.abs(used[middle] - each[:, None]).argmin(axis=0)
+    for index in np.unique(nearest):
+        solution, members = wavelengths.solutions[index], nearest == index
+        # between two arcs wavelengths may be interpolated: a shift, nearly
+        away = np.median(used[middle, members]) - each[index]
+        yield solution.shifted(-away / solution.dispersion(middle).value), members
+
+
+def check_sky(sky, solution):
+    """
+    Measure how far the lines of a spectrum of the sky lie off a solution.
+
+    Parameters
+    ----------
+    sky : array, shape (n_x,)
+        Not finite where it is not known.
+    solution : `~slitlapse.wavelength.WavelengthSolution`
+
+    Returns
+    -------
+    WavelengthCheck or None
+    """
+    try:
+        rough = find_offset(sky, solution, known_features(solution.medium), absorption=[SUN])
+    except ValueError:  # nothing in this range, or too faint
+        return None
+    if rough.contrast < CLEAR:
+        return None
+    scale = float(np.median(np.abs(np.diff(solution.wavelength.to_value(u.AA)))))
+    if rough.shares.get(SUN, 0.0) < 0.5:
+        try:
+            return _by_single_lines(sky, solution, rough, scale)
+        except ValueError:
+            pass  # fewer than two stand alone: what all of them tell together remains
+    if rough.n_places < FEWEST:
+        return None
+    words = "lines of the sky"
+    if rough.shares.get(SUN, 0.0) >= 0.5:
+        words = "lines of sunlight in the sky"
+    return WavelengthCheck(rough.shift, rough.shift_uncertainty, words, rough.n_places, scale)
+
+
+def _by_single_lines(sky, solution, rough, scale):
+    """Ask the emission lines one by one: each has a background of its own."""
+    lines = sky_line_list(medium=solution.medium, fwhm=rough.fwhm * scale)
+    fine = measure_zero_point(
+        sky, solution.shifted(rough.shift), lines, fwhm=rough.fwhm,
+        max_shift=max(0.75 * rough.fwhm, 2.0),
+    )  # fmt: skip
+    shift, n_lines = rough.shift + fine.shift, int(np.sum(fine.lines["used"]))
+    return WavelengthCheck(shift, fine.shift_uncertainty, "lines of the sky", n_lines, scale)
+
+
+def known_features(medium):
+    """Kinds of lines that the sky may have: wavelengths in a medium, and strengths."""
+    lines = sky_line_list(medium=medium)
+    ions, strength = np.asarray(lines["ion"]).astype(str), np.asarray(lines["strength"])
+    kinds = {
+        ion: (lines["wavelength"][ions == ion], strength[ions == ion])
+        for ion in np.unique(ions).tolist()
+    }
+    wavelength, width = sunlight_lines()
+    return kinds | {SUN: (convert_medium(wavelength, "air", medium), width)}
+
+
+def tell_check(check):
+    """
+    Say in one sentence what was found.
+
+    Parameters
+    ----------
+    check : WavelengthCheck or None
+    """
+    if check is None:
+        return "Nothing in the exposures tells whether the wavelengths hold for them."
+    return (
+        f"In the exposures, {check.source} ({check.n_lines} of them) lie {check.words}"
+        f"{'' if check.is_off else ', which is near enough'}."
+    )
+
+
+def tell_unchecked(checks, solutions):
+    """
+    Say for which stars nothing tells whether the wavelengths hold.
+
+    Parameters
+    ----------
+    checks : dict of str to WavelengthCheck or None
+    solutions : dict of str to StarWavelengths
+
+    Returns
+    -------
+    list of str
+        At most one sentence.
+    """
+    names = [name for name in solutions if checks.get(name) is None]
+    if not names:
+        return []
+    ends = solutions[names[0]].main.wavelength[[0, -1]].to_value(u.AA)
+    return [
+        f"The wavelengths of {', '.join(names)} could not be checked on the exposures: between "
+        f"{ends.min():.0f} and {ends.max():.0f} angstrom the sky shows no lines that tell; they "
+        "hold if the arc was taken at the telescope's position"
+    ]
