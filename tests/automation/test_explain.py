@@ -90,6 +90,14 @@ def test_diagnostics_have_a_panel_each_and_every_star_in_it():
     assert np.allclose(axes[1].containers[0].lines[0].get_ydata(), strips["seeing"].value)
 
 
+def test_a_level_can_be_read_off_its_axis_as_it_stands():
+    level = 1000 + 0.01 * np.arange(N_TIME)
+    (ax,) = explain.plot_diagnostics([star("A", bias_level=level * u.adu)])
+    ax.figure.canvas.draw()
+    assert ax.yaxis.get_offset_text().get_text() == ""
+    assert float(ax.get_yticklabels()[0].get_text()) > 999
+
+
 def test_the_scatter_of_every_bin_stands_beside_what_was_expected():
     table = measure_scatter(light_curves(star("A"), [star("B", seed=2)], wavelength=20 * u.AA))
     ax = explain.plot_scatter(table)

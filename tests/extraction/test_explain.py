@@ -46,11 +46,19 @@ def test_the_profile_used_lies_on_the_profile_measured():
 
 def test_shares_add_up_and_the_largest_is_named():
     star = np.where(np.arange(40) < 20, 900.0, 10.0)
-    budget = NoiseBudget(star=star, sky=np.full(40, 100.0))
-    axes = plot_noise_shares(np.arange(40), budget)
+    night = NoiseBudget(star=np.tile(star[:, None], 3), sky=np.full((40, 3), 100.0))
+    axes = plot_noise_shares(np.arange(40), night)
     labels = [text.get_text() for text in axes[0].get_legend().get_texts()]
-    assert labels == list(budget.names())
+    assert labels == list(night.names())
     first = axes[0].collections[0].get_paths()[0].vertices
     assert abs(first[:, 1].max() - 0.9) < 1e-9
-    drawn = np.ravel(axes[1].collections[0].get_array())
-    np.testing.assert_array_equal(drawn, np.where(star > 100, 0, 1))
+    drawn = np.reshape(axes[1].collections[0].get_array(), (3, 40))
+    np.testing.assert_array_equal(drawn, np.tile(np.where(star > 100, 0, 1), (3, 1)))
+
+
+def test_one_exposure_has_shares_and_no_second_panel():
+    budget = NoiseBudget(star=np.full(40, 300.0), sky=np.full(40, 100.0))
+    axes = plot_noise_shares(np.arange(40), budget)
+    assert len(axes) == len(axes[0].figure.axes) == 1
+    first = axes[0].collections[0].get_paths()[0].vertices
+    assert abs(first[:, 1].max() - 0.75) < 1e-9

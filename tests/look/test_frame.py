@@ -77,6 +77,15 @@ def test_a_stretch_keeps_black_and_white_where_they_are(stretch):
     assert middle == pytest.approx(0.5) if stretch == "linear" else middle > 0.6
 
 
+@pytest.mark.parametrize("stretch", ["log", "asinh"])
+def test_the_ticks_of_a_stretched_bar_keep_apart(stretch):
+    ax = show_frame(IMAGE, limits=(10, 10000), stretch=stretch)
+    bar = ax.images[0].colorbar
+    places = ax.images[0].norm(bar.get_ticks())
+    assert len(places) >= 4
+    assert np.diff(places).min() > 0.15
+
+
 @pytest.mark.parametrize(
     ("image", "options", "message"),
     [

@@ -37,6 +37,8 @@ def test_observed_and_simulated_arc_share_their_brightest_line(solved):
     assert abs(int(model.get_ydata().argmax()) - brightest) <= 1
     assert len(axes[1].texts) == 8
     assert any(name in axes[1].texts[0].get_text() for name in ("He I", "Ar I", "Ar II"))
+    places = np.sort([text.xy[0] for text in axes[1].texts])
+    assert np.diff(places).min() > 0.015 * np.ptp(solution.wavelength.value)
 
 
 def test_residuals_are_drawn_by_lamp_with_error_bars_and_the_unused(solved):

@@ -222,6 +222,7 @@ def plot_diagnostics(stars, axes=None):
             ax.errorbar(_hours(star), values, yerr=error, fmt=mark, ms=4, mfc="none", lw=0.8,
                         label=f"star {star.name}")  # fmt: skip
         ax.set_ylabel(label, fontsize="small")
+        ax.ticklabel_format(axis="y", useOffset=False)  # a level is read as it stands
     axes[0].legend(frameon=False, ncols=4, fontsize="small")
     axes[-1].set_xlabel(f"hours since {stars[0].time[0].utc.iso[:16]} UTC")
     return axes

@@ -132,27 +132,32 @@ def plot_noise_shares(pixel, budget, axes=None):
         Abscissa: pixel or wavelength.
     budget : `NoiseBudget`
         Of one exposure, (n_wave,), or of a night, (n_wave, n_time).
-    axes : array of two `~matplotlib.axes.Axes`, optional
-        Where to draw.
+    axes : array of `~matplotlib.axes.Axes`, optional
+        Where to draw: two, or one for one exposure.
 
     Returns
     -------
     array of `~matplotlib.axes.Axes`
-        Shares of the variance (mean over the exposures) above, the largest component of each
-        wavelength and exposure below.
+        Shares of the variance (mean over the exposures) above. Below, where there are several
+        exposures, the largest component of each wavelength and exposure.
     """
     import matplotlib.pyplot as plt
     from matplotlib.colors import BoundaryNorm, ListedColormap
 
-    if axes is None:
-        _, axes = plt.subplots(2, 1, sharex=True, figsize=(9, 6), layout="constrained")
     names = budget.names()
     shares = np.array([budget.fraction(name) for name in names])
     shares = shares.reshape(len(names), len(pixel), -1)
+    rows = min(shares.shape[2], 2)
+    if axes is None:
+        size = {"figsize": (9, 3 * rows), "squeeze": False, "layout": "constrained"}
+        axes = plt.subplots(rows, 1, sharex=True, **size)[1][:, 0]
     colors = [f"C{number}" for number in range(len(names))]
     axes[0].stackplot(pixel, shares.mean(axis=2), labels=names, colors=colors)
     axes[0].set(ylabel="share of the variance", ylim=(0, 1))
     axes[0].legend(loc="upper left", bbox_to_anchor=(1, 1))
+    axes[-1].set_xlabel("pixel")
+    if rows == 1:
+        return axes
     largest = shares.argmax(axis=0)
     axes[1].pcolormesh(
         pixel,
@@ -162,5 +167,5 @@ def plot_noise_shares(pixel, budget, axes=None):
         norm=BoundaryNorm(np.arange(len(names) + 1) - 0.5, len(names)),
         shading="nearest",
     )
-    axes[1].set(xlabel="pixel", ylabel="exposure", title="largest component")
+    axes[1].set(ylabel="exposure", title="largest component")
     return axes

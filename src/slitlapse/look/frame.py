@@ -105,11 +105,21 @@ def show_frame(
     if most_pixels is not None:
         ax.set(xlim=(-0.5, n_x - 0.5), ylim=(-0.5, n_y - 0.5))
     ax.set(xlabel="x (pixel)", ylabel="y (pixel)")
+    bar = {"label": unit}
+    if stretch != "linear" and drawn.norm is norm:
+        bar["ticks"] = _even_ticks(norm)
     if colorbar is True:
-        ax.figure.colorbar(drawn, ax=ax, label=unit, pad=0.01)
+        ax.figure.colorbar(drawn, ax=ax, pad=0.01, **bar)
     elif colorbar is not False:
-        ax.figure.colorbar(drawn, cax=colorbar, label=unit)
+        ax.figure.colorbar(drawn, cax=colorbar, **bar)
     return ax
+
+
+def _even_ticks(norm, number=5):
+    """Round values that lie evenly along the bar of a stretch that is not linear."""
+    values = norm.inverse(np.linspace(0, 1, number))
+    rounded = [float(f"{value:.2g}") for value in values]
+    return sorted({value for value in rounded if norm.vmin <= value <= norm.vmax})
 
 
 def _parts(image):

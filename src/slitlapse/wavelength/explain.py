@@ -39,7 +39,7 @@ def plot_arc_comparison(spectrum, solution, *, fwhm=3.0, n_names=25, axes=None, 
     fwhm : float
         Of the simulated lines, pixels.
     n_names : int
-        So many of the brightest lines are named.
+        At most so many of the brightest lines are named, none where a brighter one's name stands.
     axes : array of two Axes, optional
     **kwargs
         For both curves.
@@ -58,13 +58,13 @@ def plot_arc_comparison(spectrum, solution, *, fwhm=3.0, n_names=25, axes=None, 
     wave = solution.wavelength.value
     axes[0].plot(wave, flux, **{"color": "k", "lw": 0.7, **kwargs})
     axes[1].plot(wave, model, **{"color": "C0", "lw": 0.7, **kwargs})
-    for i in np.argsort(-height)[:n_names]:
+    for i in _apart(used["wavelength"].value, height, 0.015 * np.ptp(wave))[:n_names]:
         text = f"{used['ion'][i]} {used['wavelength'][i].value:.1f}"
         axes[1].annotate(
             text,
             (used["wavelength"][i].value, height[i]),
             rotation=90,
-            fontsize=6,
+            fontsize="x-small",
             ha="center",
             va="bottom",
         )
@@ -75,6 +75,15 @@ def plot_arc_comparison(spectrum, solution, *, fwhm=3.0, n_names=25, axes=None, 
     axes[1].set_ylim(top=300 * height.max())  # room for the names
     axes[1].set_xlabel(f"wavelength in {solution.medium} (angstrom)")
     return axes
+
+
+def _apart(wave, height, distance):
+    """Indices of lines, the brightest first, that keep a distance from each brighter one."""
+    kept = []
+    for i in np.argsort(-height):
+        if np.all(np.abs(wave[kept] - wave[i]) > distance):
+            kept.append(i)
+    return kept
 
 
 def _as_list(used, height, medium):
@@ -105,8 +114,8 @@ def plot_wavelength_residuals(solution, *, ax=None, **kwargs):
     """
     Draw each line's residual with its uncertainty, a colour per lamp; unused ones as crosses.
 
-    The grey band is one standard deviation of the solution itself. Crosses far out lie on the
-    edge of the panel, so none is hidden.
+    The grey band is one standard deviation of the solution itself. Crosses far out are
+    drawn at four times the r.m.s., so none is hidden.
     """
     import matplotlib.pyplot as plt
 
@@ -130,10 +139,10 @@ def plot_wavelength_residuals(solution, *, ax=None, **kwargs):
     ax.set(
         xlabel=f"wavelength in {solution.medium} (angstrom)",
         ylabel="residual (angstrom)",
-        ylim=(-1.1 * limit, 1.1 * limit),
+        ylim=(-1.1 * limit, 1.6 * limit),  # room for the names
         title=f"{solution.n_used} lines, r.m.s. {solution.rms.value:.3f} angstrom",
     )
-    ax.legend(fontsize=7, ncols=4)
+    ax.legend(fontsize="x-small", ncols=5, loc="upper center")
     return ax
 
 
@@ -150,7 +159,7 @@ def plot_dispersion(solution, *, ax=None, **kwargs):
         used = solution.lines[solution.lines["used"]]
         pixel = used["pixel"].value
         ax.plot(pixel, used["wavelength"].value - line(pixel), "C1.", label="lines used")
-        ax.legend(fontsize=7)
+        ax.legend(fontsize="x-small")
     ax.set(xlabel="pixel", ylabel="solution - straight line (angstrom)")
     return ax
 
