@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import astropy.units as u
@@ -154,7 +155,7 @@ class FrameDoor:
             amplifiers = [amplifier.with_noise(read_noise=noise) for amplifier, noise in pairs]
         return frames, amplifiers
 
-    def electrons(self, filename, kind, exposure_time=None):
+    def electrons(self, filename, kind, exposure_time=None, *, uncertainty=True):
         """
         Open a frame: flag, subtract level, bias and dark, gain, turn, divide by sensitivity.
 
@@ -166,6 +167,9 @@ class FrameDoor:
             Kind of frame; those that arrive without bias keep their level.
         exposure_time : `~astropy.units.Quantity`, optional
             For the dark current.
+        uncertainty : bool
+            Whether to give one to every pixel; extraction makes its own from models of star and
+            sky.
 
         Returns
         -------
@@ -186,6 +190,7 @@ class FrameDoor:
                 overscan="auto" if has_bias else None,
                 saturation=self.instrument.saturation,
                 bad_sections=self.instrument.bad_for(factors),
+                uncertainty=uncertainty,
             )
         frame = turn(frame, self.instrument.dispersion)
         if not alike:
@@ -194,15 +199,22 @@ class FrameDoor:
             frame = self.dark.subtract_from(frame, exposure_time)
         return self._correct(frame)
 
+    @cached_property
+    def _sensitivity(self):
+        """As precise as frames are, made once."""
+        return self.sensitivity.sensitivity.astype(np.float32)
+
     def _correct(self, frame):
         """Divide by the sensitivity and add what is bad in every frame."""
         if self.sensitivity is not None:
-            s = self.sensitivity.sensitivity.astype(np.float32)
-            data, sigma = frame.data / s, frame.uncertainty.array / s
+            s = self._sensitivity
+            sigma = None
+            if frame.uncertainty is not None:
+                sigma = StdDevUncertainty(frame.uncertainty.array / s, copy=False)
             frame = CCDData(
-                data,
+                frame.data / s,
                 unit=u.electron,
-                uncertainty=StdDevUncertainty(sigma),
+                uncertainty=sigma,
                 mask=frame.mask,
                 meta=frame.meta,
                 flags=frame.flags,

@@ -159,8 +159,10 @@ class SkyPlan:
             photon_factor=factor if np.isscalar(factor) else factor[rows],
             mask=None if mask is None else mask[rows],
         )
-        image = np.full(data.shape, np.nan)
-        image[rows] = np.where(fit.good, fit.model, np.nan)
+        image = np.empty(data.shape)
+        image[: rows.start], image[rows.stop :] = np.nan, np.nan
+        image[rows] = fit.model
+        image[rows][~fit.good] = np.nan
         return SkyModel(image, ApertureVariance(fit, rows))
 
     def _fit_columns(self, data, bad, name):

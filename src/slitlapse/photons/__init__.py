@@ -48,7 +48,7 @@ from .dark import DarkCurrent
 from .explain import flip_biases, plot_bias_frames, plot_master, plot_pixel_scatter
 from .gain import Gain, GainWarning, measure_gain
 from .orientation import to_raw_pixel, turn, turn_back
-from .process import overscan_statistics, process_amplifiers
+from .process import gap_mask, overscan_statistics, process_amplifiers
 from .read_noise import ReadNoise, ReadNoiseWarning, measure_read_noise
 from .simulate import simulate_bias, simulate_dark, simulate_flat, to_raw
 
@@ -77,6 +77,7 @@ __all__ = [
     "flag_raw",
     "flag_where",
     "flip_biases",
+    "gap_mask",
     "measure_gain",
     "measure_read_noise",
     "overscan_statistics",
@@ -147,8 +148,12 @@ def to_electrons(
     frame = process_amplifiers(
         raw, amplifiers, **options, bias=bias, uncertainty=uncertainty, light=light
     )
-    if bias is not None and bias.mask is not None:
-        frame = flag_where(frame, bias.mask, "bad_calibration")
+    gaps = gap_mask(amplifiers)
+    if gaps is not None:
+        frame = flag_where(frame, gaps, "gap")
+    if bias is not None and bias.mask is not None and bias.mask.any():
+        bad = bias.mask if gaps is None else bias.mask & ~gaps
+        frame = flag_where(frame, bad, "bad_calibration")
     if dark is not None:
         if exposure_time is None:
             raise ValueError("A dark grows with time: give the frame's exposure_time with it.")

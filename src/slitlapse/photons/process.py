@@ -9,6 +9,7 @@ from astropy.table import QTable
 
 __all__ = ["overscan_statistics", "process_amplifiers"]
 
+MOST = np.finfo(np.float32).max  # nor is the noise endless where a count is
 BLOCK = 64  # rows handled at a time, so that a block stays in the processor's cache
 
 
@@ -41,7 +42,8 @@ def process_amplifiers(
     Returns
     -------
     `~astropy.nddata.CCDData`, shape (n_y, n_x)
-        In electron (float32), trimmed to the bounding box of all data sections. ``meta`` has
+        In electron (float32), trimmed to the bounding box of all data sections; a gap that an
+        amplifier names is masked and holds 0, with the amplifier's read noise. ``meta`` has
         for amplifier 1, 2, ...: ``AMPNAMn`` name, ``AMPLVLn`` mean level and ``AMPLVEn`` its
         standard error (adu), ``AMPDRFn`` drift (adu), ``AMPRONn`` read noise used and ``AMPOSNn``
         measured on the overscan (electron), ``AMPGAIn`` gain; ``OVERSCAN`` the method, and
@@ -52,7 +54,8 @@ def process_amplifiers(
     ~astropy.units.UnitTypeError
         If the frame is not in adu or the bias not in electron.
     ValueError
-        If sections overlap, leave a gap or lie outside the frame, or no read noise is known.
+        If sections overlap, leave a gap that no amplifier names or lie outside the frame, or no
+        read noise is known.
     """
     amplifiers = _as_list(amplifiers)
     frames = _frames(ccd, amplifiers)
@@ -60,7 +63,8 @@ def process_amplifiers(
     shape = tuple(s.stop - s.start for s in box)
     data = np.empty(shape, np.float32)
     sigma = np.empty(shape, np.float32) if uncertainty else None
-    mask = np.zeros(shape, bool) if _any_bad(frames) else None
+    gaps = gap_slices(amplifiers, box)
+    mask = np.zeros(shape, bool) if gaps or _any_bad(frames) else None
     has_flags = any(frame.flags is not None for frame in frames)
     flags = np.zeros(shape, np.uint16) if has_flags else None
     meta = _copy_meta(frames[0])
@@ -94,15 +98,18 @@ def process_amplifiers(
                 None if offset_sigma is None else offset_sigma[target],
                 sigma[target],
                 light=light,
-                may_be_nan=frame.data.dtype.kind == "f" or bias is not None,
             )
+        if number in gaps:  # nothing was measured there
+            data[gaps[number]], mask[gaps[number]] = 0, True
+            if uncertainty:
+                sigma[gaps[number]] = read_noise
         _note(meta, number, amplifier, level, read_noise)
     if bias is not None and bias.mask is not None:
         mask = bias.mask.copy() if mask is None else mask | bias.mask
     result = CCDData(data, unit=u.electron, mask=mask, meta=meta)
     result.flags = flags
     if uncertainty:
-        result.uncertainty = StdDevUncertainty(sigma)
+        result.uncertainty = StdDevUncertainty(sigma, copy=False)
     return result
 
 
@@ -166,7 +173,7 @@ def subtract_and_scale(raw, level, gain, offset, out):
             part -= offset[rows]
 
 
-def noise_of(electrons, read_noise, level_error, bias_error, out, *, light, may_be_nan):
+def noise_of(electrons, read_noise, level_error, bias_error, out, *, light):
     """Write the standard deviation of every pixel into ``out``: finite everywhere."""
     constant = np.float32(read_noise**2)
     if level_error is not None:
@@ -175,11 +182,10 @@ def noise_of(electrons, read_noise, level_error, bias_error, out, *, light, may_
         rows = slice(start, start + BLOCK)
         part = out[rows]
         if light:
-            np.maximum(electrons[rows], np.float32(0), out=part)
+            np.fmax(electrons[rows], np.float32(0), out=part)  # 0, no photons, where it is NaN
+            np.minimum(part, MOST, out=part)
         else:
             part[:] = 0
-        if may_be_nan:  # no photons there either
-            np.nan_to_num(part, copy=False)
         part += constant if np.ndim(constant) == 0 or len(constant) == 1 else constant[rows]
         if bias_error is not None:
             part += bias_error[rows] ** 2
@@ -211,24 +217,52 @@ def _frames(ccd, amplifiers):
     return frames
 
 
+def gap_slices(amplifiers, box):
+    """Slices (y, x) in the trimmed frame of the gap that amplifier 1, 2, ... names, if any."""
+    return {
+        number: tuple(
+            slice(part.start - edge.start, part.stop - edge.start)
+            for part, edge in zip(amplifier.gap, box, strict=True)
+        )
+        for number, amplifier in enumerate(amplifiers, start=1)
+        if amplifier.gap is not None
+    }
+
+
+def gap_mask(amplifiers):
+    """True in the gaps that amplifiers name, on the trimmed frame; `None` where there is none."""
+    amplifiers = _as_list(amplifiers)
+    if all(amplifier.gap is None for amplifier in amplifiers):
+        return None
+    box = bounding_box(amplifiers)
+    mask = np.zeros([edge.stop - edge.start for edge in box], bool)
+    for gap in gap_slices(amplifiers, box).values():
+        mask[gap] = True
+    return mask
+
+
 def bounding_box(amplifiers):
-    """Slices (y, x) around all output sections, which must fill it once."""
+    """Slices (y, x) around all output sections, which must fill it once together with gaps."""
+    gaps = [amplifier for amplifier in amplifiers if amplifier.gap is not None]
+    names = [amplifier.name for amplifier in [*amplifiers, *gaps]]
     ends = [amplifier.extent for amplifier in amplifiers]
+    ends += [tuple((part.start, part.stop) for part in amplifier.gap) for amplifier in gaps]
     low = [min(end[axis][0] for end in ends) for axis in (0, 1)]
     high = [max(end[axis][1] for end in ends) for axis in (0, 1)]
     for i, first in enumerate(ends):
         for j, second in enumerate(ends[:i]):
             if all(max(a[0], b[0]) < min(a[1], b[1]) for a, b in zip(first, second, strict=True)):
                 raise ValueError(
-                    f"The data sections of amplifiers {amplifiers[j].name!r} and "
-                    f"{amplifiers[i].name!r} overlap: a pixel is read by one amplifier only."
+                    f"The data sections or gaps of amplifiers {names[j]!r} and {names[i]!r} "
+                    "overlap: a pixel is read by one amplifier only."
                 )
     area = sum((y[1] - y[0]) * (x[1] - x[0]) for y, x in ends)
     if area != (high[0] - low[0]) * (high[1] - low[1]):
         raise ValueError(
             f"The data sections leave a gap: they cover {area} of the "
             f"{(high[0] - low[0]) * (high[1] - low[1])} pixels of their bounding box "
-            f"[{low[1] + 1}:{high[1]},{low[0] + 1}:{high[0]}]; add the missing amplifier."
+            f"[{low[1] + 1}:{high[1]},{low[0] + 1}:{high[0]}]; add the missing amplifier, or name "
+            "as gap what nobody reads."
         )
     return slice(low[0], high[0]), slice(low[1], high[1])
 

@@ -155,12 +155,12 @@ def _summarise(columns, noise, usable, steady, coefficients, variance, weights):
     square = weights[:n_star] ** 2
     for name, part in noise.parts(columns.light(steady)).items():
         if np.ndim(part) or part != 0:
-            out[name] = (square * np.where(good, part, 0)).sum(axis=1)
+            out[name] = np.einsum("kyx,yx->kx", square, np.where(good, part, 0))
     if noise.aperture_variance is not None:
         parts = [noise.aperture_variance(np.nan_to_num(weight)) for weight in weights[:n_star]]
         out["skyfit"] = np.stack(parts)
     stars = columns.design[:n_star]
-    lost = (stars * ~good).sum(axis=1) / np.maximum(stars.sum(axis=1), 1e-30)
+    lost = np.einsum("kyx,yx->kx", stars, ~good) / np.maximum(stars.sum(axis=1), 1e-30)
     misfit = np.where(good, (columns.data - columns.model(coefficients)) ** 2 / variance, 0)
     chi2 = misfit.sum(axis=0) / np.maximum(good.sum(axis=0) - len(coefficients), 1)
     rejected = usable & ~good

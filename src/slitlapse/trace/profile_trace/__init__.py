@@ -8,11 +8,11 @@ from astropy import units as u
 from specreduce.tracing import Trace
 
 from .compare_pixels import compare_pixels, measure_moments
-from .cut_out import cut_out, rough_width
+from .cut_out import cut_out, rough_width, rows_around
 from .follow_star import StarNotFoundError, follow_star
 from .look_over import TraceWarning, look_over
 from .measure_star import Model, StarLostError, measure_star
-from .read_image import read_image
+from .read_image import plain_array, read_image
 from .smooth_curve import fit_smooth_curve
 from .solve_bins import add_up_bins
 from .star_profile import profile_evaluator, wings_evaluator
@@ -259,9 +259,12 @@ class ProfileTrace(TraceWithWidth):
         data, good, rows : `~numpy.ndarray`, shape (2 reach + 1, n_columns)
             Pixels, whether they can be used, and their rows in the image.
         """
-        data, good, _ = read_image(image, mask, 0.0)
         reach = self.reach if reach is None else int(reach)
-        return cut_out(data, good, np.asarray(self.trace) + offset, reach, columns)
+        path = np.asarray(self.trace) + offset
+        band = rows_around(path, reach, len(plain_array(image)))
+        data, good, _ = read_image(image, mask, 0.0, rows=band)
+        cut, seen, rows = cut_out(data, good, path - band.start, reach, columns)
+        return cut, seen, rows + band.start
 
     def compare(
         self, cut, offset=0.0, width_factor=1.0, *, columns=slice(None), floor=None, variance=None

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-__all__ = ["cut_out", "rough_width"]
+__all__ = ["cut_out", "rough_width", "rows_around"]
 
 FWHM = np.sqrt(8 * np.log(2))  # of a Gaussian of sigma 1
 ENOUGH = 2048  # columns, for a first look at the width
@@ -40,6 +40,12 @@ def cut_out(data, good, path, reach, columns=slice(None)):
     if not seen.all():
         cut[~seen] = 0.0
     return cut, seen, rows.astype(float)
+
+
+def rows_around(path, reach, n_y):
+    """Give the slice of the rows of an image of ``n_y`` that `cut_out` looks at."""
+    first, last = np.rint(np.min(path)) - reach, np.rint(np.max(path)) + reach
+    return slice(int(np.clip(first, 0, n_y - 1)), int(np.clip(last + 1, 1, n_y)))
 
 
 def rough_width(data, good, path, reach=25):

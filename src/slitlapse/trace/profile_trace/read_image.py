@@ -4,10 +4,10 @@ import numpy as np
 from astropy import units as u
 from astropy.nddata import StdDevUncertainty
 
-__all__ = ["read_image"]
+__all__ = ["plain_array", "read_image"]
 
 
-def read_image(image, mask=None, read_noise=None):
+def read_image(image, mask=None, read_noise=None, rows=slice(None)):
     """
     Take data, good pixels and the noise of an empty pixel out of an image.
 
@@ -19,11 +19,13 @@ def read_image(image, mask=None, read_noise=None):
         Pixels to leave out, in addition to the image's own mask and to what is not finite.
     read_noise : float, `~astropy.units.Quantity` or None
         Noise of an empty pixel, electron.
+    rows : slice
+        Rows to read, the others being left alone.
 
     Returns
     -------
-    data : `~numpy.ndarray` of float, shape (n_y, n_x)
-    good : `~numpy.ndarray` of bool, shape (n_y, n_x)
+    data : `~numpy.ndarray` of float, shape (n_rows, n_x)
+    good : `~numpy.ndarray` of bool, shape (n_rows, n_x)
     read_noise : float or None
         What was given, or else what the image's uncertainty holds beside the photon noise of each
         pixel's own count, or else ``None``.
@@ -39,27 +41,33 @@ def read_image(image, mask=None, read_noise=None):
             f"The image is in {unit}, but its photon noise is needed; convert it to electron "
             "(multiply by the gain)."
         )
-    data = image.value if isinstance(image, u.Quantity) else image
     own = getattr(image, "mask", None)
-    data = np.asarray(data if isinstance(data, (np.ndarray, list)) else data.data, dtype=float)
-    if data.ndim != 2:
-        raise ValueError(f"An image has 2 dimensions, but this has {data.ndim}; pass one frame.")
+    whole = plain_array(image)
+    if whole.ndim != 2:
+        raise ValueError(f"An image has 2 dimensions, but this has {whole.ndim}; pass one frame.")
+    data = np.asarray(whole[rows], dtype=float)
     good = np.isfinite(data)
     for bad in (own, mask):
         if bad is None or bad is np.ma.nomask:
             continue
-        if np.shape(bad) != data.shape:
+        if np.shape(bad) != whole.shape:
             raise ValueError(
-                f"The mask has shape {np.shape(bad)}, but the image has {data.shape}; "
+                f"The mask has shape {np.shape(bad)}, but the image has {whole.shape}; "
                 "they must be the same."
             )
-        good &= ~np.asarray(bad, bool)
+        good &= ~np.asarray(bad, bool)[rows]
     if isinstance(read_noise, u.Quantity):
         read_noise = read_noise.to_value(u.electron)
     uncertainty = getattr(image, "uncertainty", None)
     if read_noise is None and uncertainty is not None:
         some = (slice(None, None, 3), slice(None, None, 3))
-        rest = uncertainty.represent_as(StdDevUncertainty).array[some] ** 2
+        rest = uncertainty.represent_as(StdDevUncertainty).array[rows][some] ** 2
         rest = (rest - np.maximum(data[some], 0))[good[some]]
         read_noise = float(np.sqrt(max(np.median(rest), 0.0))) if rest.size else None
     return data, good, read_noise
+
+
+def plain_array(image):
+    """Give the pixels of an image without unit, mask and all else; no copy where it has them."""
+    image = image.value if isinstance(image, u.Quantity) else image
+    return np.asarray(image if isinstance(image, (np.ndarray, list)) else image.data)

@@ -286,7 +286,8 @@ class SkyGeometry:
             variance += read_variance
             if settled or rounds_left == 0:
                 break
-            square = (data - model) ** 2
+            square = np.subtract(data, model)
+            square *= square
             if limit is None:
                 limit = column_limit(square, variance, sky, sigma)
             wild = np.flatnonzero(square > limit * variance)

@@ -54,8 +54,8 @@ class ApertureBand:
             return ApertureBand(first_row, self.factor[:, part], self.known[part])
         n_x = first_row.size
         index = (above + np.arange(n_rows)[:, np.newaxis]) * n_x + np.arange(n_x)
-        flat = self.factor.reshape(len(self.factor), -1)
-        return ApertureBand(first_row, flat[:, index], self.known.ravel()[index])
+        factor = self.factor.reshape(len(self.factor), -1).take(index, axis=1)
+        return ApertureBand(first_row, factor, self.known.take(index))
 
     def variance(self, weights):
         """

@@ -65,7 +65,9 @@ class WavelengthCuts:
         high[np.count_nonzero(use, axis=0) < 0.2 * len(use)] = np.inf
         # most pixels are below the lowest limit of their column, which is quick to see
         limit = minimum_filter1d(high, self.span, mode="nearest")[self.middle]
-        apart = np.flatnonzero((data > limit) | (data < np.max(low)))
+        apart = np.flatnonzero(data > limit)
+        if np.min(data) < np.max(low):
+            apart = np.union1d(apart, np.flatnonzero(data < np.max(low)))
         apart = apart[(self.sky & good).ravel()[apart]]
         cell, values = self.interval.ravel()[apart], data.ravel()[apart]
         return apart[(values > high[cell]) | (values < low[cell])]
