@@ -169,3 +169,15 @@ def test_a_reason_can_be_added_and_no_sensitivity_masks_nothing():
     bad = np.eye(3, dtype=bool)
     assert np.array_equal(flag_where(frame, bad, "hot").mask, bad)
     assert not flag_where(frame, bad, "no_sensitivity").mask.any()
+
+
+def test_a_gap_between_detectors_has_a_reason_of_its_own():
+    left = Amplifier("[1:30,1:20]", gain=1.0, read_noise=3.0, gap="[31:34,1:20]")
+    right = Amplifier("[1:30,1:20]", gain=1.0, read_noise=3.0, output="[35:64,1:20]")
+    raw = [CCDData(np.full((20, 30), 500.0), unit=u.adu) for _ in range(2)]
+    bias = to_electrons(raw, [left, right], light=False)
+    frame = to_electrons(raw, [left, right], bias=bias)
+    inside = (np.arange(64) > 29) & (np.arange(64) < 34) & np.ones((20, 1), bool)
+    assert np.array_equal(frame.flags == MaskBits.gap, inside)
+    assert np.array_equal(frame.mask, inside)
+    assert not frame.flags[~inside].any()

@@ -1,5 +1,7 @@
 """From adu to electrons, amplifier by amplifier."""
 
+from dataclasses import replace
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from slitlapse.photons import (
     to_electrons,
     to_raw,
 )
-from slitlapse.photons.process import overscan_statistics, process_amplifiers
+from slitlapse.photons.process import gap_mask, overscan_statistics, process_amplifiers
 
 TWO = (
     Amplifier("[1:60,1:80]", "[121:140,1:80]", gain=1.2, read_noise=3.8, name="left"),
@@ -180,6 +182,47 @@ def test_sections_that_do_not_fit_together_are_refused(sections, words):
     raw = CCDData(np.full((80, 160), 1000, np.uint16), unit=u.adu)
     with pytest.raises(ValueError, match=words):
         process_amplifiers(raw, amplifiers)
+
+
+GAPS = (
+    Amplifier("[1:60,1:80]", "[61:80,1:80]", gain=1.2, read_noise=3.8, name="a"),
+    Amplifier("[1:60,1:80]", "[61:80,1:80]", gain=1.4, read_noise=3.1, name="b",
+              output="[127:68,1:80]", gap="[61:67,1:80]"),
+    Amplifier("[1:60,1:80]", "[61:80,1:80]", gain=1.3, read_noise=3.3, name="c",
+              output="[132:191,1:80]", gap=(slice(0, 80), slice(127, 131))),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("has_bias", [False, True])
+def test_a_gap_that_is_named_keeps_its_place_and_is_masked(has_bias):
+    rng = np.random.default_rng(4)
+    truth = np.linspace(100, 20000, 191) * np.ones((80, 1))
+    frames = to_raw(truth, GAPS, rng=rng, separate=True)
+    bias = None
+    if has_bias:
+        dark = to_raw(np.zeros_like(truth), GAPS, rng=rng, separate=True)
+        bias = process_amplifiers(dark, GAPS, light=False)
+    found = process_amplifiers(frames, GAPS, bias=bias)
+    inside = np.zeros((80, 191), bool)
+    inside[:, 60:67] = inside[:, 127:131] = True
+    assert np.array_equal(found.mask, inside)
+    assert np.array_equal(gap_mask(GAPS), inside)
+    assert np.all(found.data[inside] == 0)
+    assert np.allclose(found.uncertainty.array[:, 60:67], 3.1)
+    assert np.allclose(found.uncertainty.array[:, 127:131], 3.3)
+    pull = ((found.data - truth) / found.uncertainty.array)[~inside]
+    assert abs(pull.mean()) < 4 / np.sqrt(pull.size)
+    assert abs(pull.std() - 1) < 4 / np.sqrt(2 * pull.size) + 0.005
+    assert process_amplifiers(frames, GAPS, uncertainty=False).mask.sum() == inside.sum()
+    assert gap_mask(GAPS[0]) is None
+
+
+def test_a_gap_that_is_not_one_is_refused():
+    first, second, third = GAPS
+    with pytest.raises(ValueError, match="leave a gap: they cover 14960 of the 15280"):
+        gap_mask([first, second, replace(third, gap=None)])
+    with pytest.raises(ValueError, match="gaps of amplifiers 'a' and 'b' overlap"):
+        gap_mask([first, replace(second, gap="[60:67,1:80]"), third])
 
 
 def test_a_wrong_unit_is_refused():

@@ -32,6 +32,7 @@ class MaskBits(BitFlagNameMap):
     cosmic_ray = 1 << 8, "hit by a particle"
     outlier = 1 << 9, "unlike itself in other frames"
     bad_calibration = 1 << 10, "bad in a master bias, dark or flat"
+    gap = 1 << 11, "between two detectors, where there is no pixel"
 
 
 def flag_raw(ccd, *, saturation=None, linear=None, bad_sections=(), bleed_length=5, bleed_axis=0):

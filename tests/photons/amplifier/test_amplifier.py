@@ -72,6 +72,14 @@ def test_data_are_placed_in_the_part_of_the_detector_that_is_kept():
     assert amplifier.place_in((slice(0, 10), slice(10, 20)))[1] == slice(9, None, -1)
 
 
+@pytest.mark.parametrize("gap", ["[11:14,1:5]", (slice(0, 5), slice(10, 14))])
+def test_a_gap_survives_a_copy_and_does_not_run_backward(gap):
+    amplifier = Amplifier("[1:10,1:5]", gain=1.0, gap=gap)
+    assert amplifier.with_noise(read_noise=4.0).gap == (slice(0, 5), slice(10, 14))
+    with pytest.raises(ValueError, match=r"The gap of amplifier 'a' .* runs backward"):
+        Amplifier("[1:10,1:5]", gain=1.0, gap="[14:11,1:5]", name="a")
+
+
 def test_an_output_of_another_size_is_refused():
     with pytest.raises(
         ValueError, match=r"'a' reads \(5, 10\) pixels.*but.*has \(5, 9\).*same size"

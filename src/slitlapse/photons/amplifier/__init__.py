@@ -42,6 +42,9 @@ class Amplifier:
         Where the data belong on the detector; default: where they are on the raw frame.
         Needed for one HDU per amplifier. A reversed range, ``"[2048:1025,1:400]"``,
         says that the amplifier was read from the other side.
+    gap : str or tuple of slice, optional
+        Part of the detector beside the output section that nobody reads, such as the gap to the
+        next CCD: it keeps its place in the trimmed frame, masked.
 
     Raises
     ------
@@ -64,12 +67,14 @@ class Amplifier:
     read_noise: u.Quantity | float | None = None
     name: str = ""
     output: str | tuple | None = None
+    gap: str | tuple | None = None
 
     def __post_init__(self):
         write = lambda key, value: object.__setattr__(self, key, value)  # noqa: E731
-        for key in ("data", "overscan"):
+        for key, what in (("data", "data section"), ("overscan", "overscan section"),
+                          ("gap", "gap")):  # fmt: skip
             if getattr(self, key) is not None:
-                write(key, _as_slices(getattr(self, key), f"{key} section", self.name))
+                write(key, _as_slices(getattr(self, key), what, self.name))
         output = self.data if self.output is None else self.output
         write("output", _as_slices(output, "output section", self.name, may_flip=True))
         sizes = [tuple(_length(s) for s in section) for section in (self.data, self.output)]
