@@ -201,9 +201,10 @@ def _coarse(image, trace, mask, max_offset, columns):
         raise ValueError(
             "No column has enough good pixels near the trace; check the mask and the trace."
         )
-    cut = np.where(seen, cut, np.nan)[:, usable]
-    sky = np.nanmedian(cut, axis=0)
-    cut = np.where(np.isfinite(cut), cut - sky, 0.0)
+    cut, seen = cut[:, usable], seen[:, usable]
+    ordered = np.sort(np.where(seen, cut, np.inf), axis=0)
+    sky = np.take_along_axis(ordered, seen.sum(axis=0, keepdims=True) // 2, axis=0)
+    cut = np.where(seen, cut - sky, 0.0)
     groups = np.array_split(cut, 15, axis=1) if cut.shape[1] >= 15 else [cut]
     cut = np.median([group.mean(axis=1) for group in groups], axis=0)
     smooth = gaussian_filter1d(cut, max(float(np.median(trace.width)), 0.7), mode="nearest")

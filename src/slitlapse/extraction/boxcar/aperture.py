@@ -160,8 +160,8 @@ def boxcar_sums(data, rows, centre, half_widths, profile, noise, mask=None, *, n
             sums = [np.einsum("yx,yx->x", square, part) for square in squares]
             out[name] = raise_by**2 * np.array(sums)
     if noise.aperture_variance is not None:
-        scaled = [np.nan_to_num(w * r) for w, r in zip(effective, raise_by, strict=True)]
-        out["skyfit"] = np.stack([noise.aperture_variance(w) for w in scaled])
+        scaled = zip(effective, np.nan_to_num(raise_by), strict=True)
+        out["skyfit"] = np.stack([noise.aperture_variance(w * r) for w, r in scaled])
     sigma = np.sqrt(sum(v[0] for v in out.values())) / np.maximum(enclosed[0], 1e-9)
     out["star"] = out["star"] * np.maximum(_steady(star, sigma), 0) / lit + out.pop("others")
     return BoxcarSums(flux, out, enclosed, 1 - kept)
