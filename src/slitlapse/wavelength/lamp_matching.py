@@ -11,6 +11,9 @@ __all__ = ["ArcLines", "LampMatch", "match_guesses", "relative_strength"]
 BEND_PRIOR = (0.04, 0.01, 0.003, 0.001)  # Legendre terms 2 to 5 over half the span, one sigma
 N_BRIGHT, N_LINES = 80, 150  # lines of each arc in the first and in the last comparison
 HOLLOW_CATHODE = {"Fe", "Cu", "Th"}  # their discharge ionises the gas they are filled with
+N_FIRST, N_RIVALS = 16, 4  # guesses, and others far from the best, that are compared at first
+ANOTHER = 1.5  # line widths from which a relation is another one
+UNMISTAKABLE = 30.0  # log odds from which a relation needs no more rivals, if the best has half
 BRIGHTNESS_SCATTER = 1.2  # natural log of a line's flux over its listed strength, within one ion
 ION_SCATTER = 1.5  # the same, from ion to ion
 BLEND_SHARE = 1.0  # natural log by which members' brightness may differ from the listed
@@ -61,6 +64,9 @@ class LampMatch:
         below zero it is chance, above 5 it is not.
     rival : float
         The same for the best relation that differs by more than a line width.
+    weakest : float
+        The lowest mean log odds of the lines of any fifth of the detector's lines: below zero, a
+        part of the relation (an end, mostly) is wrong.
     listed : list of `ListedLines`
         Per arc, the lamp's lines as this spectrograph sees them under this relation.
     """
@@ -68,7 +74,14 @@ class LampMatch:
     coefficients: np.ndarray
     evidence: float
     rival: float
+    weakest: float
     listed: list
+
+    @property
+    def unmistakable(self):
+        """Whether all parts agree, others were compared, and none has half of its log odds."""
+        clear = self.evidence > max(UNMISTAKABLE, 2 * self.rival) and np.isfinite(self.rival)
+        return bool(clear and self.weakest > 0)
 
 
 def match_guesses(arcs, guesses, n_pixels, *, prior, fwhm, start_sigma, n_final=8):
@@ -106,35 +119,63 @@ def match_guesses(arcs, guesses, n_pixels, *, prior, fwhm, start_sigma, n_final=
     """
     if not len(guesses) or not sum(len(arc.pixel) for arc in arcs):
         raise ValueError("There is nothing to match: no guess at the dispersion, or no line.")
-    end_sigma = max(0.25, 0.1 * fwhm)
-    coarse = max(1.2, 2 * end_sigma)
     bright = [_brightest(arc, N_BRIGHT) for arc in arcs]  # crowds only confuse while far off
     arcs = [_brightest(arc, N_LINES) for arc in arcs]
-    states = []
-    for a0, a1, a2 in guesses:
-        start = np.array([a0 + a2 / 3, a1, 2 * a2 / 3, 0, 0, 0])
-        ladder = np.geomspace(start_sigma, coarse, 6)
-        states.append(_settle(bright, start, n_pixels, ladder, prior, fwhm))
-    states = _without_twins(states, n_pixels)
-    final = []
-    for coefficients, *_ in states[:n_final]:
-        ladder = np.append(np.geomspace(2 * coarse, coarse, 3), [coarse] * 2)
-        closer = _settle(bright, coefficients, n_pixels, ladder, prior, fwhm, blend=True)[0]
-        ladder = np.append(np.geomspace(coarse, end_sigma, 5), [end_sigma] * 3)
-        final.append(_settle(arcs, closer, n_pixels, ladder, prior, fwhm, blend=True))
+    a0, a1, a2 = np.transpose(guesses)
+    starts = np.stack([a0 + a2 / 3, a1, 2 * a2 / 3, *np.zeros((3, len(a0)))], axis=1)
+    first = np.zeros(len(starts), bool)
+    first[:N_FIRST] = True
+    rivals = _apart(starts, starts[0], n_pixels) > start_sigma + ANOTHER * fwhm
+    first[np.flatnonzero(rivals)[:N_RIVALS]] = True
+    coarse = max(1.2, 2 * _end_sigma(fwhm))
+    ladder, states = np.geomspace(start_sigma, coarse, 6), []
+    for batch, n_followed in ((starts[first], max(n_final // 2, 1)), (starts[~first], n_final)):
+        states += [_settle(bright, start, n_pixels, ladder, prior, fwhm) for start in batch]
+        different = _without_twins(states, n_pixels)
+        match = _follow(different, n_followed, bright, arcs, n_pixels, prior, fwhm)
+        if match.unmistakable or first.all():
+            break
+    return match
+
+
+def _apart(coefficients, reference, n_pixels):
+    """How many pixels relations differ from one of them, at the median along the detector."""
+    wave = legendre.legval(np.linspace(-0.9, 0.9, 19), np.transpose(coefficients - reference))
+    return np.median(np.abs(wave), axis=-1) * 0.5 * (n_pixels - 1) / abs(reference[1])
+
+
+def _end_sigma(fwhm):
+    return max(0.25, 0.1 * fwhm)
+
+
+def _follow(states, n_final, bright, arcs, n_pixels, prior, fwhm):
+    """Follow the best states to the end, and compare the best of them with what differs from it."""
+    end_sigma = _end_sigma(fwhm)
+    coarse = max(1.2, 2 * end_sigma)
+    ladder = np.append(np.geomspace(2 * coarse, coarse, 3), [coarse] * 2)
+    apart = _apart(np.array([state[0] for state in states]), states[0][0], n_pixels)
+    chosen = [k for k in range(len(states)) if k < n_final]
+    if not np.any(apart[:n_final] > ANOTHER * fwhm):  # a fair comparison follows the rival as far
+        chosen += list(np.flatnonzero(apart > ANOTHER * fwhm)[:1])
+    closer = [
+        _settle(bright, states[k][0], n_pixels, ladder, prior, fwhm, blend=True) for k in chosen
+    ]
+    ladder = np.append(np.geomspace(coarse, end_sigma, 5), [end_sigma] * 3)
+    final = [
+        _settle(arcs, coefficients, n_pixels, ladder, prior, fwhm, blend=True)
+        for coefficients, *_ in _without_twins(closer, n_pixels)
+    ]
     final.sort(key=lambda state: -state[1])
-    best, evidence, listed = final[0]
+    best, evidence, listed, support = final[0]
+    order = np.argsort(np.concatenate([arc.pixel for arc in arcs]))
+    weakest = min(part.mean() for part in np.array_split(support[order], min(5, len(support))))
     learned = [_learned(arc, lines) for arc, lines in zip(arcs, listed, strict=True)]
     again = _settle(learned, best, n_pixels, [end_sigma] * 4, prior, fwhm, blend=True)
     best, listed = again[0], again[2]
-    v = np.linspace(-0.9, 0.9, 19)
-    unit = abs(best[1]) / (0.5 * (n_pixels - 1))
-    different = [
-        value
-        for other, value, _ in final[1:] + states[n_final:]
-        if np.median(np.abs(legendre.legval(v, other - best))) / unit > 1.5 * fwhm
-    ]
-    return LampMatch(best, evidence, max(different, default=-np.inf), listed)
+    others = final[1:] + [state for k, state in enumerate(states) if k not in chosen]
+    apart = _apart(np.array([state[0] for state in others]).reshape(-1, 6), best, n_pixels)
+    different = [state[1] for state, far in zip(others, apart > ANOTHER * fwhm, strict=True) if far]
+    return LampMatch(best, evidence, max(different, default=-np.inf), weakest, listed)
 
 
 def _without_twins(states, n_pixels):
@@ -176,7 +217,7 @@ def relative_strength(strength, ion):
 
 
 def _settle(arcs, coefficients, n_pixels, ladder, prior, fwhm, blend=False):
-    """Refine one relation down a ladder of tolerances: coefficients, evidence, listed lines."""
+    """Refine a relation down a ladder of tolerances: it, its evidence, lists, odds per line."""
     half = 0.5 * (n_pixels - 1)
     unit = abs(coefficients[1]) / half  # angstrom per pixel, for this guess
     width = np.array([prior[0] / unit, prior[1] / unit, *(b * half for b in BEND_PRIOR)])
@@ -189,15 +230,15 @@ def _settle(arcs, coefficients, n_pixels, ladder, prior, fwhm, blend=False):
     rows = [np.arange(len(arc.pixel))[:, None] for arc in arcs]
     faintest = [np.quantile(arc.flux, 0.05) if len(arc.flux) else 1.0 for arc in arcs]
     for step, sigma in enumerate(ladder):
-        normal, right, support = np.diag(width**-2.0), centre / width**2, 0.0
+        normal, right, support = np.diag(width**-2.0), centre / width**2, []
         for k, (arc, design, listed) in enumerate(zip(arcs, basis, seen, strict=True)):
             if not len(listed.wavelength):
-                support += np.log(1 - arc.chance).sum()
+                support.append(np.log(1 - arc.chance))
                 continue
             near = _within_reach(arc, listed, design @ theta, sigma, unit)
             hit = arc.chance[:, None] * shares[k][rows[k], near.index] * n_pixels * near.bell
             total = 1 - arc.chance + hit.sum(axis=1)
-            support += np.log(total).sum()
+            support.append(np.log(total))
             belong = hit / total[:, None]
             if step % 2:
                 seen[k] = _rescaled(arc, listed, near.index, belong, faintest[k])
@@ -208,7 +249,8 @@ def _settle(arcs, coefficients, n_pixels, ladder, prior, fwhm, blend=False):
         occam = -np.log(width).sum() - 0.5 * np.linalg.slogdet(normal)[1]
         penalty = -0.5 * (((theta - centre) / width) ** 2).sum()
         theta = np.linalg.solve(normal, right)
-    return theta * unit, support + occam + penalty, seen
+    support = np.concatenate(support)
+    return theta * unit, support.sum() + occam + penalty, seen, support
 
 
 def _within_reach(arc, listed, expected, sigma, unit):
