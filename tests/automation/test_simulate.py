@@ -213,7 +213,9 @@ def test_nights_of_several_hdus_are_reduced_to_their_truth(tmp_path, name):
         flux = truth.flux(star.name) * series.fluxlike["enclosed"].value
         pulls = ((series.flux.value - flux) / series.uncertainty.value)[~series.mask]
         n = pulls.size
-        assert n > 0.99 * flux.size
+        gap = 34 if name == "gmos_n" else 0  # columns between each two of three detectors
+        assert n > 0.99 * flux.size * (1 - 2 * gap / len(flux))
+        assert series.mask.all(axis=1).sum() == 2 * gap
         # exposures share the flat, the sky's shape and the star's profile
         assert abs(np.median(pulls)) < 0.1
         assert abs(pulls.std() - 1) < 0.03 + 4 / np.sqrt(2 * n)

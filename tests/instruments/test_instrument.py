@@ -82,6 +82,46 @@ def test_amplifiers_in_hdus_of_their_own_stand_side_by_side():
     assert [each.name for each in amplifiers] == ["1", "2", "3"]
 
 
+@pytest.mark.parametrize(
+    ("gap", "header", "factors", "columns"),
+    [
+        (67, {}, (1, 1), 67),
+        (34, {}, (1, 2), 68),
+        ({"unbinned": 67, "binning": "CCDSUM"}, {"CCDSUM": "1 1"}, (1, 1), 67),
+        ({"unbinned": 67, "binning": "CCDSUM"}, {"CCDSUM": "2 4"}, (1, 1), 34),
+        ({"unbinned": 67, "binning": "XBIN"}, {"XBIN": 4}, (1, 1), 17),
+    ],
+)
+def test_a_gap_between_two_detectors_keeps_its_place(gap, header, factors, columns):
+    cards = [
+        AmplifierCards({"keyword": "D"}, gain=1),
+        AmplifierCards({"keyword": "D"}, gain=1, gap=gap),
+        AmplifierCards({"keyword": "D"}, gain=1),
+    ]
+    headers = [{"D": "[33:64,1:9]", **header} for _ in cards]
+    instrument = make(cards, extension=(1, 2, 3))
+    first, second, third = instrument.amplifiers_for(headers, factors=factors)
+    assert first.gap is None and third.gap is None
+    assert second.gap == (slice(0, 9), slice(32, 32 + columns))
+    assert second.output[1] == slice(32 + columns, 64 + columns)
+    assert third.output[1] == slice(64 + columns, 96 + columns)
+
+
+def test_a_gap_may_be_a_section_and_needs_its_binning():
+    cards = [
+        AmplifierCards("[1:8,1:9]", gain=1),
+        AmplifierCards("[13:20,1:9]", gain=1, gap="[9:12,1:9]"),
+    ]
+    assert make(cards).amplifiers_for({})[1].gap == (slice(0, 9), slice(8, 12))
+    twice = make(cards).amplifiers_for({}, factors=(1, 2))
+    assert twice[1].gap == (slice(0, 9), slice(16, 24))
+    told = {"unbinned": 67, "binning": "CCDSUM"}
+    cards = [AmplifierCards("[1:8,1:9]", gain=1, gap=told)] * 2
+    for header, words in (({}, "no card 'CCDSUM'"), ({"CCDSUM": "none"}, 'such as "2 2"')):
+        with pytest.raises(InstrumentError, match=words):
+            make(cards, extension=(1, 2)).amplifiers_for(header)
+
+
 def test_an_output_section_wins_over_side_by_side():
     cards = [AmplifierCards("[1:8,1:9]", gain=1, output=out) for out in ("[9:16,1:9]", "[8:1,1:9]")]
     first, second = make(cards, extension=(1, 2)).amplifiers_for({})
@@ -164,7 +204,7 @@ CARDS = {  # what frames of instruments whose files point to cards may say, smal
     "dis_blue": DIS,
     "ldss3c": [MAGELLAN, {**MAGELLAN, "EGAIN": 1.4}],
     "imacs": [CHIP, CHIP],
-    "gmos_n": [RIGHT, LEFT] * 6,
+    "gmos_n": [RIGHT | {"CCDSUM": "2 2"}, LEFT | {"CCDSUM": "2 2"}] * 6,
 }
 
 

@@ -12,6 +12,7 @@ from slitlapse import __version__
 from slitlapse.automation.series import SpectralTimeSeries
 from slitlapse.automation.store import file_checksum
 from slitlapse.automation.times import barycentric_times, pointing_table
+from slitlapse.photons import MaskBits
 from slitlapse.wavelength import measure_shift, telluric_mask
 
 __all__ = ["assemble_series", "series_filename"]
@@ -27,6 +28,7 @@ REASONS = {
     1: "no good pixel in the aperture",
     2: "more than half of the light in the aperture fell on bad pixels",
     4: "a pixel in the aperture is saturated",
+    8: "the star's light fell into a gap between detectors",
 }
 
 
@@ -84,6 +86,7 @@ def assemble_series(name, night, chosen, calibration, plans, exposures, waveleng
 
     stack = exposures.star(name).__getitem__
     fluxlike, reasons = _fluxlike(stack, plan.widths, night.extraction_method)
+    reasons |= 8 * _in_gap(plan, name)[:, None]
     mask = reasons != 0
     time, reference = _times(night, table)
     wavelike = _wavelike(wavelengths, fluxlike["flux"].shape[0])
@@ -145,6 +148,15 @@ def _fluxlike(stack, widths, method):
     nothing = ~np.isfinite(flux) | ~np.isfinite(total)
     reasons = 1 * nothing + 2 * (lost > MOST_LOST) + 4 * stack("saturated")
     return fluxlike, reasons
+
+
+def _in_gap(plan, name):
+    """Whether the star's trace lies in a gap between detectors, bool of shape (n_x,)."""
+    centre = np.asarray(plan.traces[name].trace, float)
+    if plan.door.bad is None:
+        return np.zeros(len(centre), bool)
+    rows = np.clip(np.rint(centre).astype(int), 0, len(plan.door.bad) - 1)
+    return (plan.door.bad[rows, np.arange(len(centre))] & MaskBits.gap) != 0
 
 
 def _times(night, table):

@@ -19,8 +19,10 @@ from slitlapse.photons import (
     MaskBits,
     combine_frames,
     find_dead_pixels,
+    gap_mask,
     measure_read_noise,
     process_amplifiers,
+    turn,
 )
 
 __all__ = ["Calibration", "make_calibration"]
@@ -96,14 +98,16 @@ def make_calibration(night, chosen):
     door = door.with_(bias=make_bias(door, chosen, notes))
     door = door.with_(dark=make_dark(door, chosen, notes))
     flat = make_flat(door, chosen, notes)
+    gaps = gap_mask(door.raw(_any_frame(chosen))[1])
+    gaps = None if gaps is None else turn(gaps, night.instrument.dispersion)
     region, sensitivity = None, None
     if flat is not None:
         region = _illuminated(flat, notes)
     if region is not None:
         sensitivity = fit_pixel_sensitivity(flat, region)
-        _note_poor_flat(sensitivity, region, notes)
+        _note_poor_flat(sensitivity, region.mask if gaps is None else region.mask & ~gaps, notes)
     lit = None if region is None else flat  # without light, no pixel can be called dead
-    door = door.with_(sensitivity=sensitivity, bad=always_bad(door, lit, sensitivity))
+    door = door.with_(sensitivity=sensitivity, bad=always_bad(door, lit, sensitivity, gaps))
     return Calibration(door, flat, _slit_of(night, chosen, region, notes), source, tuple(notes))
 
 
@@ -281,8 +285,8 @@ def _slit_of(night, chosen, region, notes):
     return region
 
 
-def _note_poor_flat(sensitivity, region, notes):
-    lost = np.mean(sensitivity.mask[region.mask])
+def _note_poor_flat(sensitivity, lit, notes):
+    lost = np.mean(sensitivity.mask[lit])
     if lost > 0.01:
         notes.append(
             f"{100 * lost:.0f} % of the lit pixels are too dark, saturated or bad in the flat: "
@@ -290,7 +294,7 @@ def _note_poor_flat(sensitivity, region, notes):
         )
 
 
-def always_bad(door, flat, sensitivity):
+def always_bad(door, flat, sensitivity, gaps=None):
     """Flags (uint16, turned) of the pixels that are bad in every frame, or None."""
     parts = []
     if door.dark is not None and door.dark.hot is not None:
@@ -299,6 +303,8 @@ def always_bad(door, flat, sensitivity):
         parts.append(np.where(find_dead_pixels(flat), MaskBits.dead, 0))
     if sensitivity is not None:
         parts.append(np.where(sensitivity.mask, MaskBits.no_sensitivity, 0))
+    if gaps is not None:
+        parts.append(np.where(gaps, MaskBits.gap, 0))
     if not parts:
         return None
     return np.bitwise_or.reduce(parts).astype(np.uint16)

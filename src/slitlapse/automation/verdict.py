@@ -10,7 +10,7 @@ from slitlapse.automation.scatter import residuals_of
 
 __all__ = ["find_target", "judge_night"]
 
-SATURATED, LOST = 4, 3  # bits of ``reasons``
+SATURATED, LOST, GAP = 4, 3, 8  # bits of ``reasons``
 MANY_SATURATED = 0.005  # of all samples
 MANY_LOST = 0.02
 MUCH_LIGHT_LOST = 0.003  # of the light, on bad pixels
@@ -101,6 +101,7 @@ def _judge_pixels(series):
         shares[name] = saturated.mean()
         # what a saturated pixel bleeds into is a matter of saturation
         near = binary_dilation(saturated.any(axis=1), iterations=3)
+        near |= ((reasons & GAP) != 0).any(axis=1)  # nobody expects light there
         if near.all():
             continue
         light = np.nan_to_num(star.fluxlike["bad_fraction"].value)[:, used][~near].mean()

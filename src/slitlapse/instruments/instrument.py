@@ -1,7 +1,7 @@
 """What differs between telescopes? Sections, gains, card names and lamps: data, no algorithm."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import astropy.units as u
@@ -30,6 +30,11 @@ class AmplifierCards:
         ``output`` (where the data belong on the detector) may be None.
     gain, read_noise : float or dict
         Electron per adu, and electron; ``read_noise`` may be None.
+    gap : str, int or dict, optional
+        What nobody reads beside the data, such as the gap to the CCD before: a section of the
+        detector, as ``output`` has them. Where each amplifier has an HDU of its own and no
+        ``output``, the number of columns between it and the amplifier before; or
+        ``{"unbinned": columns, "binning": card}``, where a card tells the binning.
 
     Examples
     --------
@@ -43,6 +48,7 @@ class AmplifierCards:
     gain: float | dict = 1.0
     read_noise: float | dict | None = None
     output: str | dict | None = None
+    gap: str | int | dict | None = None
 
     def resolve(self, header, name, factors=(1, 1)):
         """
@@ -76,10 +82,44 @@ class AmplifierCards:
             elif isinstance(value, str) and tuple(factors) != (1, 1):
                 value = _scaled(value, *factors)
             values[key] = value
+        if isinstance(self.gap, str):
+            values["gap"] = self.gap if tuple(factors) == (1, 1) else _scaled(self.gap, *factors)
         try:
             return Amplifier(values.pop("data"), values.pop("overscan"), name=name, **values)
         except ValueError as error:
             raise InstrumentError(str(error)) from error
+
+    def gap_columns(self, header, name, factor=1):
+        """
+        Count the columns between this amplifier's data and those of the one before.
+
+        Parameters
+        ----------
+        header, name
+            As in `resolve`.
+        factor : float, optional
+            Pixels of this frame along x to one of those that the file counts.
+
+        Returns
+        -------
+        int
+            A binned gap is rounded: pixels beyond it are up to half a pixel off.
+
+        Raises
+        ------
+        InstrumentError
+            If the card is absent or tells no binning.
+        """
+        if not isinstance(self.gap, dict):
+            return 0 if self.gap is None or isinstance(self.gap, str) else round(self.gap * factor)
+        text = _card(header, self.gap["binning"], "binning", name)
+        binning = re.match(r"\s*(\d+)", text)
+        if binning is None or int(binning[1]) < 1:
+            raise InstrumentError(
+                f"The card {self.gap['binning']} should hold the binning of amplifier {name!r}, "
+                f'such as "2 2", but is {text!r}.'
+            )
+        return int(self.gap["unbinned"] / int(binning[1]) + 0.5)
 
 
 def _scaled(section, factor_y, factor_x):
@@ -202,7 +242,7 @@ class Instrument:
         -------
         amplifiers : list of `~slitlapse.photons.Amplifier`
             In the order of the file. Where each has an HDU of its own and no ``output`` is given,
-            they are put side by side in that order.
+            they are put side by side in that order, with the gaps that the file tells.
 
         Raises
         ------
@@ -227,7 +267,14 @@ class Instrument:
         except InstrumentError as error:
             raise InstrumentError(f"{self.name}: {error}") from None
         if isinstance(self.extension, tuple):
-            return _side_by_side(found, self.amplifiers)
+            try:
+                gaps = [
+                    cards.gap_columns(each, amplifier.name, factors[1])
+                    for cards, each, amplifier in zip(self.amplifiers, headers, found, strict=True)
+                ]
+            except InstrumentError as error:
+                raise InstrumentError(f"{self.name}: {error}") from None
+            return _side_by_side(found, self.amplifiers, gaps)
         return found
 
     def bad_for(self, factors=(1, 1)):
@@ -267,22 +314,19 @@ class Instrument:
         return [lamp for lamp in str(row["lamps"]).split("+") if lamp]
 
 
-def _side_by_side(amplifiers, cards):
+def _side_by_side(amplifiers, cards, gaps):
     """Amplifiers of separate HDUs, each one's data to the right of the one before."""
     placed, start = [], 0
-    for amplifier, described in zip(amplifiers, cards, strict=True):
+    for amplifier, described, gap in zip(amplifiers, cards, gaps, strict=True):
         y, x = amplifier.data
         width, height = x.stop - x.start, y.stop - y.start
         if described.output is None:
-            output = (slice(0, height), slice(start, start + width))
-            amplifier = Amplifier(
-                amplifier.data,
-                amplifier.overscan,
-                gain=amplifier.gain,
-                read_noise=amplifier.read_noise,
-                name=amplifier.name,
-                output=output,
+            rows, first = slice(0, height), start + gap
+            amplifier = replace(
+                amplifier,
+                output=(rows, slice(first, first + width)),
+                gap=(rows, slice(start, first)) if gap else amplifier.gap,
             )
         placed.append(amplifier)
-        start += width
+        start += gap + width
     return placed

@@ -1,7 +1,6 @@
 """What may stand in an instrument file, and what is wrong with this one? TOML to `Instrument`."""
 
 import os
-import re
 import tomllib
 from dataclasses import replace
 from difflib import get_close_matches
@@ -12,11 +11,11 @@ import astropy.units as u
 from astropy.coordinates import EarthLocation
 
 from .instrument import AmplifierCards, Instrument, InstrumentError
+from .layout import check_layout, is_section
 from .site import find_site
 
 __all__ = ["instrument_template", "list_instruments", "load_instrument", "parse_instrument"]
 
-SECTION = re.compile(r"\s*\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]\s*")
 KINDS = ("bias", "dark", "flat", "arc", "science", "other")
 MEANINGS = ("time", "time_is", "time_end", "exposure_time", "object", "airmass", "ra", "dec")
 MEANINGS = (*MEANINGS, "ra_unit", "disperser", "slit")
@@ -33,14 +32,6 @@ def _is_number(value):
 
 def _is_positive(value):
     return _is_number(value) and value > 0
-
-
-def _is_section(value, may_flip=False):
-    match = SECTION.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        return False
-    x1, x2, y1, y2 = map(int, match.groups())
-    return min(x1, x2, y1, y2) > 0 and (may_flip or (x1 <= x2 and y1 <= y2))
 
 
 def _is_pointer(value):
@@ -93,8 +84,26 @@ def _is_place(value):
     return all(map(_is_number, value.values())) and abs(value["latitude"]) <= 90
 
 
+def _is_whole(value):
+    return isinstance(value, int) and _is_positive(value)
+
+
+def _is_gap(value):
+    if isinstance(value, dict):
+        return (
+            set(value) == {"unbinned", "binning"}
+            and _is_whole(value["unbinned"])
+            and _is_text(value["binning"])
+        )
+    return _is_whole(value) or is_section(value)
+
+
 SECTION_WORDS = (
     'a FITS section such as "[1:1024,1:400]" (from 1, upward), or { keyword = "DATASEC1" }'
+)
+GAP_WORDS = (
+    'a number of columns, { unbinned = 67, binning = "CCDSUM" }, or a section such as '
+    '"[1025:1091,1:400]"'
 )
 NUMBER_WORDS = 'a number above 0, or { keyword = "GAIN1" }'
 CARD_WORDS = "a keyword, a list of keywords tried in order, or { value = ... }"
@@ -112,7 +121,7 @@ RULES = {  # key: is the value allowed, and what is, in words
     ),
     "saturation": (_is_positive, "a number of adu above 0"),
     "bias_subtracted": (lambda value: _is_list(value, _is_text), 'a list such as ["arc", "flat"]'),
-    "bad": (lambda value: _is_list(value, _is_section), 'a list such as ["[480:721,1:440]"]'),
+    "bad": (lambda value: _is_list(value, is_section), 'a list such as ["[480:721,1:440]"]'),
     "amplifiers": (
         lambda value: _is_list(value, lambda each: isinstance(each, dict)) and value != [],
         "one or more tables [[amplifiers]]",
@@ -124,9 +133,10 @@ RULES = {  # key: is the value allowed, and what is, in words
 }
 NEEDED = ("name", "dispersion", "amplifiers", "header", "frames")
 AMPLIFIER = {
-    "data": (lambda value: _is_section(value) or _is_pointer(value), SECTION_WORDS),
-    "overscan": (lambda value: _is_section(value) or _is_pointer(value), SECTION_WORDS),
-    "output": (lambda value: _is_section(value, True) or _is_pointer(value), SECTION_WORDS),
+    "data": (lambda value: is_section(value) or _is_pointer(value), SECTION_WORDS),
+    "overscan": (lambda value: is_section(value) or _is_pointer(value), SECTION_WORDS),
+    "output": (lambda value: is_section(value, True) or _is_pointer(value), SECTION_WORDS),
+    "gap": (_is_gap, GAP_WORDS),
     "gain": (lambda value: _is_positive(value) or _is_pointer(value), NUMBER_WORDS),
     "read_noise": (lambda value: _is_positive(value) or _is_pointer(value), NUMBER_WORDS),
 }
@@ -213,7 +223,7 @@ def parse_instrument(content, source="instrument file"):
             f'{source}: "extension" lists {len(extension)} HDUs for {len(amplifiers)} amplifiers: '
             "it has to be one HDU, or one for each amplifier."
         )
-    _check_layout(content["amplifiers"], source, isinstance(extension, list))
+    check_layout(content["amplifiers"], source, isinstance(extension, list))
     return Instrument(
         name=content["name"],
         dispersion=content["dispersion"],
@@ -230,50 +240,6 @@ def parse_instrument(content, source="instrument file"):
         medium=wavelength.get("medium", "air"),
         source=Path(source),
     )
-
-
-def _check_layout(tables, source, apart):
-    """Complain about sections that share pixels or leave some out, where the file tells them."""
-    written = [table.get("output", table["data"]) if apart else table["data"] for table in tables]
-    if not all(_is_section(section, True) for section in written):
-        return  # cards tell, or each amplifier has pixels of its own
-    boxes = [_box(section) for section in written]
-    for number, table in enumerate(tables, start=1):
-        others = [("data", other, box) for other, box in enumerate(boxes[: number - 1], start=1)]
-        _check_apart(boxes[number - 1], f"data of amplifier {number}", others, source)
-        if _is_section(table.get("overscan")) and not apart:
-            every = [("data", other, box) for other, box in enumerate(boxes, start=1)]
-            what = f"overscan of amplifier {number}"
-            _check_apart(_box(table["overscan"]), what, every, source)
-    edges = [
-        (min(box[2 * axis] for box in boxes), max(box[2 * axis + 1] for box in boxes))
-        for axis in (0, 1)
-    ]
-    whole = (edges[0][1] - edges[0][0] + 1) * (edges[1][1] - edges[1][0] + 1)
-    covered = sum((x2 - x1 + 1) * (y2 - y1 + 1) for x1, x2, y1, y2 in boxes)
-    if covered != whole:
-        (x1, x2), (y1, y2) = edges
-        raise InstrumentError(
-            f'{source}: "data" in [[amplifiers]] leaves a gap: {covered} of the {whole} pixels of '
-            f"[{x1}:{x2},{y1}:{y2}] are read; correct the sections or add the missing amplifier."
-        )
-
-
-def _check_apart(box, what, others, source):
-    """Complain if a section shares pixels with another."""
-    for key, number, other in others:
-        (x1, x2, y1, y2), (u1, u2, v1, v2) = box, other
-        if max(x1, u1) <= min(x2, u2) and max(y1, v1) <= min(y2, v2):
-            raise InstrumentError(
-                f"{source}: the {what} overlaps the {key} of amplifier {number} in [[amplifiers]]; "
-                "every pixel has to belong to one section."
-            )
-
-
-def _box(section):
-    """First and last column, first and last row."""
-    x1, x2, y1, y2 = map(int, SECTION.fullmatch(section).groups())
-    return min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
 
 
 def _site(value, source):
