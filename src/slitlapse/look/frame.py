@@ -118,7 +118,8 @@ def show_frame(
 def _even_ticks(norm, number=5):
     """Round values that lie evenly along the bar of a stretch that is not linear."""
     values = norm.inverse(np.linspace(0, 1, number))
-    rounded = [float(f"{value:.2g}") for value in values]
+    places = -np.floor(np.log10(np.gradient(values))).astype(int)
+    rounded = [round(float(value), place) for value, place in zip(values, places, strict=True)]
     return sorted({value for value in rounded if norm.vmin <= value <= norm.vmax})
 
 
