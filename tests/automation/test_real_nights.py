@@ -1,5 +1,6 @@
-"""Two real nights, from raw frames to spectra, beside what others have published of them."""
+"""Three real nights, from raw frames to spectra, beside what others have published of them."""
 
+import re
 from pathlib import Path
 
 import astropy.units as u
@@ -69,6 +70,13 @@ def sprat(real_data, tmp_path_factory):
     """Liverpool Telescope SPRAT, 2018-08-10: LHS 6328 and a faint neighbour, five exposures."""
     folder = tmp_path_factory.mktemp("sprat")
     return folder, reduce(folder, "sprat_night.toml", real_data / "lt_sprat_2018")
+
+
+@pytest.fixture(scope="module")
+def goodman(real_data, tmp_path_factory):
+    """SOAR Goodman, 2018-02-05: AT 2018oh under the moon, five exposures, arcs of the afternoon."""
+    folder = tmp_path_factory.mktemp("goodman")
+    return folder, reduce(folder, "goodman_night.toml", real_data / "soar_goodman_2018")
 
 
 @pytest.mark.parametrize("name", ["kast", "feige66"])
@@ -186,6 +194,32 @@ def test_sprat_wavelengths_agree_with_the_published_table(sprat, real_data, star
     assert np.sqrt(np.mean(wrong**2)) <= 3
 
 
-def test_both_nights_leave_a_report(kast, sprat):
+def test_the_lines_of_the_sky_agree_with_the_arcs_of_two_nights(kast, sprat):
     for _, result in (kast, sprat):
+        assert not any("arc" in sentence for sentence in result.verdict)
+        for series in result.series.values():
+            words = series.metadata["wavelength_check"]
+            print(words)
+            assert words.startswith("In the exposures, lines of the sky")
+            assert words.endswith("which is near enough.")
+
+
+def test_the_arc_of_the_afternoon_does_not_hold_for_goodman(goodman):
+    """
+    Moonlight tells: the Sun's lines are in the sky, all of them too far to the blue.
+
+    By hand, on the raw frames: the two calcium lines (3934 and 3968 angstrom) lie 14.5 angstrom
+    (17.2 pixels, to a pixel) from where the arc puts them.
+    """
+    _, result = goodman
+    (sentence,) = [each for each in result.verdict if each.startswith("The arc does not hold")]
+    assert "lines of sunlight in the sky" in sentence
+    shift, error = map(float, re.search(r"lie ([\d.]+) ± ([\d.]+) pixels", sentence).groups())
+    assert "too far to the blue" in sentence
+    assert error < 0.7
+    assert abs(shift - 17.2) < 4 * np.hypot(error, 1 / np.sqrt(12))
+
+
+def test_all_nights_leave_a_report(kast, sprat, goodman):
+    for _, result in (kast, sprat, goodman):
         assert result.report.read_text().startswith("<!DOCTYPE html>")
