@@ -13,12 +13,14 @@ from slitlapse.automation.scene import SlitScene
 from slitlapse.automation.wavelength_check import (
     WavelengthCheck,
     check_sky,
+    check_star,
     check_wavelengths,
     tell_check,
     tell_unchecked,
 )
 from slitlapse.automation.wavelengths import StarWavelengths
 from slitlapse.instruments import list_instruments, load_instrument
+from slitlapse.wavelength import WavelengthSolution, oxygen_transmission
 
 N_Y = 40
 # what the detectors of the instruments are long, along the dispersion
@@ -89,6 +91,40 @@ def test_stars_alone_or_nothing_tell_nothing():
     assert check_wavelengths(series, solved(solution)) is None
     del series.fluxlike["sky"]
     assert check_wavelengths(series, solved(solution)) is None
+
+
+def star_through_air(rng, shift, level):
+    """A bright star on 800 pixels of 3 angstrom, blurred to 3 pixels."""
+    n_x, fine = 800, 100
+    solution = WavelengthSolution([7000.0, 1200.0], (0, n_x - 1), n_x, medium="vacuum")
+    x = (np.arange(n_x * fine) + 0.5) / fine - 0.5
+    air = oxygen_transmission(solution.pixel_to_wavelength(x - shift))
+    kernel = np.exp(-0.5 * (np.arange(-400, 401) / 127) ** 2)
+    light = np.convolve(air * (1 + x / 2000), kernel / kernel.sum(), mode="same")
+    return rng.poisson(level * light.reshape(n_x, fine).mean(axis=1)).astype(float), solution
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.2, -7.0, 15.0])
+def test_the_air_tells_where_the_sky_is_too_faint(shift):
+    rng = np.random.default_rng(12)
+    flux, solution = star_through_air(rng, shift, 50000.0)
+    series = series_of(np.zeros(len(flux)))
+    series.flux[:] = flux[:, None] * u.electron
+    series.uncertainty[:] = np.sqrt(flux)[:, None] * u.electron
+    check = check_wavelengths(series, solved(solution))
+    assert check.source == "bands of the air's oxygen"
+    assert abs(check.shift - shift) < 4 * np.hypot(check.shift_uncertainty, 0.1)
+    assert check.is_off == (abs(shift) > 2)  # a pixel off may be the star beside the slit's middle
+
+
+def test_what_is_no_oxygen_is_not_taken_for_it():
+    rng = np.random.default_rng(12)
+    _, solution = star_through_air(rng, 0.0, 1e4)
+    faint, _ = star_through_air(rng, 0.0, 15.0)
+    assert check_star(faint, np.sqrt(np.maximum(faint, 1)), solution) is None
+    wave = solution.wavelength.value
+    deep = 1e5 * (1 - 0.9 * np.exp(-0.5 * ((wave - 6890) / 60) ** 2))  # a band of a cool star
+    assert check_star(rng.poisson(deep), np.sqrt(deep), solution) is None
 
 
 def test_the_typical_exposure_is_asked():

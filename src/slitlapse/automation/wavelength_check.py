@@ -1,4 +1,4 @@
-"""Do the arc's wavelengths hold for the exposures? Ask the lines that the sky itself has."""
+"""Do the arc's wavelengths hold for the exposures? Ask lines that sky and air have themselves."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ import numpy as np
 from slitlapse.wavelength import (
     convert_medium,
     find_offset,
+    measure_oxygen,
     measure_zero_point,
     sky_line_list,
     sunlight_lines,
@@ -18,6 +19,10 @@ __all__ = ["WavelengthCheck", "check_wavelengths", "tell_check", "tell_unchecked
 LARGE = 0.5  # pixels; an offset beyond it is worth a sentence
 CERTAIN = 5.0  # standard deviations, likewise
 KNOWN_TO = 0.05  # pixels; blends and what is not listed leave that much in any case
+# A star beside the middle of the slit has its own lines, and those of the air, off by a pixel or
+# so, and what it absorbs itself near the bands of oxygen does the rest.
+LARGE_OF_STARS, STARS_KNOWN_TO = 2.0, 0.3
+OXYGEN = (0.4, 2.5)  # seen over expected; anything else is not oxygen
 CLEAR = 40.0  # contrast above which the offset is not a chance
 FEWEST = 2  # lines, or stretches of the spectrum, that have to agree
 SUN = "sunlight"
@@ -39,6 +44,8 @@ class WavelengthCheck:
         How many of them, or how many stretches of the spectrum.
     dispersion : float
         Angstrom per pixel.
+    large, known_to : float
+        Pixels that are worth a sentence, and that no such measurement is better than.
 
     Examples
     --------
@@ -54,16 +61,18 @@ class WavelengthCheck:
     source: str
     n_lines: int
     dispersion: float
+    large: float = LARGE
+    known_to: float = KNOWN_TO
 
     @property
     def significance(self):
         """Offset over its uncertainty, blends allowed for."""
-        return abs(self.shift) / np.hypot(self.shift_uncertainty, KNOWN_TO)
+        return abs(self.shift) / np.hypot(self.shift_uncertainty, self.known_to)
 
     @property
     def is_off(self):
-        """Whether the wavelengths are off by more than half a pixel, and surely so."""
-        return bool(abs(self.shift) > LARGE and self.significance > CERTAIN)
+        """Whether the wavelengths are off by more than is ``large``, and surely so."""
+        return bool(abs(self.shift) > self.large and self.significance > CERTAIN)
 
     @property
     def words(self):
@@ -81,8 +90,9 @@ def check_wavelengths(series, wavelengths):
     """
     Measure how far the lines of the sky lie off the wavelengths of one star.
 
-    Emission lines are asked first, the Sun's lines in moonlight or twilight where there are none.
-    Where several arcs were used, the exposures of each are looked at by themselves.
+    Emission lines are asked first, the Sun's lines in moonlight or twilight where there are none;
+    where the sky is too faint, the oxygen that the air puts into the star's own light. Where
+    several arcs were used, the exposures of each are looked at by themselves.
 
     Parameters
     ----------
@@ -99,10 +109,9 @@ def check_wavelengths(series, wavelengths):
     found = []
     for solution, members in _groups(series, wavelengths):
         sky = np.where(series.mask, np.nan, series.fluxlike["sky"].value)[:, members]
-        typical = np.full(len(sky), np.nan)
-        some = np.isfinite(sky).any(axis=1)
-        typical[some] = np.nanmedian(sky[some], axis=1)
-        check = check_sky(typical, solution)
+        check = check_sky(_typical(sky), solution)
+        if check is None:
+            check = check_star(*_typical_star(series, members), solution)
         found += [] if check is None else [check]
     return max(found, key=lambda check: check.significance, default=None)
 
@@ -155,6 +164,51 @@ def check_sky(sky, solution):
     if rough.shares.get(SUN, 0.0) >= 0.5:
         words = "lines of sunlight in the sky"
     return WavelengthCheck(rough.shift, rough.shift_uncertainty, words, rough.n_places, scale)
+
+
+def _typical(values):
+    """Median over the exposures, NaN where there is none, shape (n_x,)."""
+    typical = np.full(len(values), np.nan)
+    some = np.isfinite(values).any(axis=1)
+    typical[some] = np.nanmedian(values[some], axis=1)
+    return typical
+
+
+def _typical_star(series, members):
+    """Median spectrum of a star and its uncertainty."""
+    flux, error = (
+        _typical(np.where(series.mask, np.nan, values.value)[:, members])
+        for values in (series.flux, series.uncertainty)
+    )
+    number = np.zeros(series.shape[1])[members].size
+    return flux, error * (1.25 if number > 2 else 1.0) / np.sqrt(number)
+
+
+def check_star(flux, uncertainty, solution):
+    """
+    Measure how far the bands of oxygen in a star's spectrum lie off a solution.
+
+    Parameters
+    ----------
+    flux, uncertainty : array, shape (n_x,)
+        Not finite where it is not known.
+    solution : `~slitlapse.wavelength.WavelengthSolution`
+
+    Returns
+    -------
+    WavelengthCheck or None
+    """
+    try:
+        found = measure_oxygen(flux, solution, uncertainty=uncertainty)
+    except ValueError:  # out of range
+        return None
+    if found.contrast < CLEAR or not OXYGEN[0] < found.strength < OXYGEN[1]:
+        return None
+    scale = float(np.median(np.abs(np.diff(solution.wavelength.to_value(u.AA)))))
+    return WavelengthCheck(
+        found.shift, found.shift_uncertainty, "bands of the air's oxygen", len(found.bands), scale,
+        large=LARGE_OF_STARS, known_to=STARS_KNOWN_TO,
+    )  # fmt: skip
 
 
 def _by_single_lines(sky, solution, rough, scale):
@@ -216,6 +270,6 @@ def tell_unchecked(checks, solutions):
     ends = solutions[names[0]].main.wavelength[[0, -1]].to_value(u.AA)
     return [
         f"The wavelengths of {', '.join(names)} could not be checked on the exposures: between "
-        f"{ends.min():.0f} and {ends.max():.0f} angstrom the sky shows no lines that tell; they "
-        "hold if the arc was taken at the telescope's position"
+        f"{ends.min():.0f} and {ends.max():.0f} angstrom neither the sky nor the air shows lines "
+        "that tell; they hold if the arc was taken at the telescope's position"
     ]

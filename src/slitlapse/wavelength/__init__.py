@@ -19,8 +19,9 @@ Forward
 (where lines are), `search_dispersion`, `match_guesses`, `identify_lines` and the four in one call,
 `match_lamps`; `WavelengthSolution` (the answer; `to_fits_wcs`, `to_gwcs`, `to_specreduce` tell it
 to other software); `LineTilt` (each star its own solution); `measure_shift` (each exposure its own
-shift, with its uncertainty, or none), `find_offset` and `measure_zero_point` (lines of the sky,
-or of the Sun in it, as a check: off by many pixels, or by parts of one) and `resample_flux` (only
+shift, with its uncertainty, or none), `find_offset`, `measure_zero_point` and
+`measure_oxygen` (lines of the sky, of the Sun in it, or of the air, as a check: off by many
+pixels, or by parts of one) and `resample_flux` (only
 where a common grid is asked for).
 
 Backward
@@ -67,6 +68,7 @@ from .line_lists import (
     split_lamp_names,
 )
 from .line_tilt import LineTilt
+from .oxygen_bands import OxygenOffset, measure_oxygen, oxygen_transmission
 from .spectral_shift import ShiftSeries, measure_shift
 from .spectrum_offset import SpectrumOffset, find_offset
 from .sunlight import sunlight_lines
@@ -102,6 +104,7 @@ __all__ = [
     "LineIdentification",
     "LineList",
     "LineTilt",
+    "OxygenOffset",
     "ResampledSpectra",
     "ShiftSeries",
     "SpectrumOffset",
@@ -115,9 +118,11 @@ __all__ = [
     "lamp_line_list",
     "match_guesses",
     "match_lamps",
+    "measure_oxygen",
     "measure_shift",
     "measure_zero_point",
     "merge_blends",
+    "oxygen_transmission",
     "plot_arc_comparison",
     "plot_arc_image_comparison",
     "plot_dispersion",
