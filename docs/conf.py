@@ -24,6 +24,7 @@ source_suffix = {".rst": "restructuredtext", ".md": "myst-nb"}
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
+nb_output_stderr = "remove"  # bars of progress; warnings would fail tests/test_tutorials.py
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 html_title = f"slitlapse {release}"
 html_static_path = ["_static"]

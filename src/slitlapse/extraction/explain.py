@@ -131,7 +131,7 @@ def plot_noise_shares(pixel, budget, axes=None):
     pixel : `~numpy.ndarray`, shape (n_wave,)
         Abscissa: pixel or wavelength.
     budget : `NoiseBudget`
-        Of one exposure, (n_wave,), or of a night, (n_wave, n_time).
+        Of one exposure, (n_wave,), or of a night, (n_wave, n_time). What is nowhere is not drawn.
     axes : array of `~matplotlib.axes.Axes`, optional
         Where to draw: two, or one for one exposure.
 
@@ -144,12 +144,12 @@ def plot_noise_shares(pixel, budget, axes=None):
     import matplotlib.pyplot as plt
     from matplotlib.colors import BoundaryNorm, ListedColormap
 
-    names = budget.names()
+    names = [name for name in budget.names() if np.any(getattr(budget, name).value)]
     shares = np.array([budget.fraction(name) for name in names])
     shares = shares.reshape(len(names), len(pixel), -1)
     rows = min(shares.shape[2], 2)
     if axes is None:
-        size = {"figsize": (9, 3 * rows), "squeeze": False, "layout": "constrained"}
+        size = {"figsize": (8, 3 * rows), "squeeze": False, "layout": "constrained"}
         axes = plt.subplots(rows, 1, sharex=True, **size)[1][:, 0]
     colors = [f"C{number}" for number in range(len(names))]
     axes[0].stackplot(pixel, shares.mean(axis=2), labels=names, colors=colors)

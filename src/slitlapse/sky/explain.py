@@ -127,7 +127,7 @@ def plot_supersampled(sky, around=None, *, reach=15.0, axes=None):
     position, flux, model, used = (part[near] for part in (position, flux, model, used))
     dots = {"marker": ".", "ls": "none", "ms": 2}
     axes[0].plot(position, flux, color="tab:gray", label="all sky pixels", **dots)
-    axes[0].plot(position[~used], flux[~used], "x", color="tab:red", label="rejected")
+    axes[0].plot(position[~used], flux[~used], "x", color="tab:red", ms=4, label="rejected")
     axes[1].plot(position[used], flux[used], color="tab:gray", label="kept", **dots)
     axes[1].plot(
         position[used], model[used], color="tab:orange", label="model", marker=".", ms=1, ls=""
@@ -139,7 +139,7 @@ def plot_supersampled(sky, around=None, *, reach=15.0, axes=None):
     limit = 7.0 if noise is not None else 5 * np.percentile(np.abs(pull), 68)
     axes[2].set(xlabel="effective pixel", ylabel=words, ylim=(-limit, limit))
     for ax in axes:
-        ax.legend(loc="upper right", markerscale=4)  # dots are small
+        ax.legend(loc="upper right", markerscale=3)  # dots are small
     for ax in axes[:2]:
         ax.set_ylabel("sky (electron)")
     return np.asarray(axes)
