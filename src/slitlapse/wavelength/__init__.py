@@ -214,13 +214,13 @@ def match_lamps(
         )
     width = float(np.median([table.meta["fwhm"] for table in tables]))
     blind = wavelength_range is None and guess is None and pairs is None
-    for coarse in (True, False) if blind else (False,):
+    for coarse in (True, False) if guess is None and pairs is None else (False,):
         known = (wavelength_range, dispersion, guess, pairs, increasing, medium)
         guesses, prior, start = first_guesses(observed, n_pixels, *known, coarse=coarse)
         options = {"prior": prior, "fwhm": width, "start_sigma": start}
         match = match_guesses(observed, guesses, n_pixels, **options)
         if blind and not (coarse and match.evidence < BELIEVE):
-            match = _look_closer(match, observed, n_pixels, prior, width, medium)
+            match = _look_closer(match, observed, n_pixels, prior, width, medium, coarse)
         if match.unmistakable:
             break
     named = [
@@ -281,12 +281,12 @@ def _observed(table, lines):
     )
 
 
-def _look_closer(match, observed, n_pixels, prior, width, medium):
+def _look_closer(match, observed, n_pixels, prior, width, medium, coarse):
     """Search again, finer, around what a blind search found: its ends may have settled wrongly."""
     ends = np.polynomial.legendre.legval(np.array([-1.0, 1.0]), match.coefficients)
     rising = bool(ends[1] > ends[0])
     guesses, _, start = first_guesses(
-        observed, n_pixels, ends, None, None, None, rising, medium, slack=0.5
+        observed, n_pixels, ends, None, None, None, rising, medium, slack=0.5, coarse=coarse
     )
     closer = match_guesses(observed, guesses, n_pixels, prior=prior, fwhm=width, start_sigma=start)
     best = max(match, closer, key=lambda one: one.evidence)
