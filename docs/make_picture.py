@@ -56,11 +56,11 @@ def draw_curve(ax, star, other):
 def main():
     """Draw the three panels and write them as one small PNG."""
     stars = [SpectralTimeSeries.read(NIGHT / "reduced" / f"{name}.fits") for name in COLOURS]
-    figure = Figure(figsize=(13, 3.4), layout="constrained")
-    axes = figure.subplots(1, 3, width_ratios=[1.35, 1.1, 1])
-    draw_raw(axes[0])
-    draw_change(axes[1], *stars)
-    draw_curve(axes[2], *stars)
+    figure = Figure(figsize=(8.5, 6.2), layout="constrained")  # letters for a phone, too
+    axes = figure.subplot_mosaic([["raw", "raw"], ["change", "curve"]], width_ratios=[1.15, 1])
+    draw_raw(axes["raw"])
+    draw_change(axes["change"], *stars)
+    draw_curve(axes["curve"], *stars)
     PICTURE.parent.mkdir(exist_ok=True)
     figure.savefig(PICTURE, dpi=100, metadata={"Software": None})
 

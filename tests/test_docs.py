@@ -54,7 +54,7 @@ def test_every_example_is_shown_on_some_page():
 def test_links_to_other_pages_are_alive(path):
     text = path.read_text(encoding="utf-8")
     found = re.findall(r":doc:`(?:[^`<]*<)?([^`>]+)>?`", text) + re.findall(
-        r"\{doc\}`([^`]+)`", text
+        r"\{doc\}`(?:[^`<]*<)?([^`>]+)>?`", text
     )
     for name in map("".join, found):
         home = DOCS if path.parent == DOCS or name.startswith("/") else path.parent
