@@ -80,6 +80,16 @@ def test_a_good_arc_raises_no_alarm_and_a_moved_one_is_measured(instrument):
         assert check.n_lines >= 2
 
 
+@pytest.mark.parametrize("instrument", ["toy", "kast_blue", "sprat", "goodman_930", "osiris"])
+def test_an_arc_that_is_very_far_off_is_measured_too(instrument):
+    rng = np.random.default_rng(5)
+    for shift in (45.0, -120.0):
+        sky, solution = sky_of(instrument, rng)
+        check = check_sky(sky, solution.shifted(-shift))
+        assert check.is_off
+        assert abs(check.shift - shift) < 4 * np.hypot(check.shift_uncertainty, 0.05)
+
+
 def test_stars_alone_or_nothing_tell_nothing():
     rng = np.random.default_rng(2)
     _, solution = sky_of("kast_blue", rng)

@@ -24,7 +24,9 @@ KNOWN_TO = 0.05  # pixels; blends and what is not listed leave that much in any 
 LARGE_OF_STARS, STARS_KNOWN_TO = 2.0, 0.3
 OXYGEN = (0.4, 2.5)  # seen over expected; anything else is not oxygen
 CLEAR = 40.0  # contrast above which the offset is not a chance
-FEWEST = 2  # lines, or stretches of the spectrum, that have to agree
+# pixels in which lines are looked for, contrast that is asked for, and places that agree: the
+# farther, the more chances
+REACHES = ((30.0, CLEAR, 2), (150.0, 2.5 * CLEAR, 3))
 SUN = "sunlight"
 
 
@@ -146,11 +148,8 @@ def check_sky(sky, solution):
     -------
     WavelengthCheck or None
     """
-    try:
-        rough = find_offset(sky, solution, known_features(solution.medium), absorption=[SUN])
-    except ValueError:  # nothing in this range, or too faint
-        return None
-    if rough.contrast < CLEAR:
+    rough = _search(sky, solution)
+    if rough is None:
         return None
     scale = float(np.median(np.abs(np.diff(solution.wavelength.to_value(u.AA)))))
     if rough.shares.get(SUN, 0.0) < 0.5:
@@ -158,12 +157,27 @@ def check_sky(sky, solution):
             return _by_single_lines(sky, solution, rough, scale)
         except ValueError:
             pass  # fewer than two stand alone: what all of them tell together remains
-    if rough.n_places < FEWEST:
-        return None
     words = "lines of the sky"
     if rough.shares.get(SUN, 0.0) >= 0.5:
         words = "lines of sunlight in the sky"
     return WavelengthCheck(rough.shift, rough.shift_uncertainty, words, rough.n_places, scale)
+
+
+def _search(sky, solution):
+    """Look nearby first, farther away unless lines are where they should be; None: no answer."""
+    features, best = known_features(solution.medium), None
+    for reach, clear, places in REACHES:
+        try:
+            found = find_offset(sky, solution, features, absorption=[SUN], max_shift=reach)
+        except ValueError:  # nothing in this range, or too faint
+            continue
+        # at the end of the reach, what was found may be the slope of something beyond it
+        inside = abs(found.shift) < reach - 3
+        if inside and found.contrast > clear and found.n_places >= places:
+            best = found if best is None or found.contrast > best.contrast else best
+            if abs(best.shift) < best.fwhm:
+                break
+    return best
 
 
 def _typical(values):
@@ -270,6 +284,6 @@ def tell_unchecked(checks, solutions):
     ends = solutions[names[0]].main.wavelength[[0, -1]].to_value(u.AA)
     return [
         f"The wavelengths of {', '.join(names)} could not be checked on the exposures: between "
-        f"{ends.min():.0f} and {ends.max():.0f} angstrom neither the sky nor the air shows lines "
-        "that tell; they hold if the arc was taken at the telescope's position"
+        f"{ends.min():.0f} and {ends.max():.0f} angstrom no line of the sky or the air tells; "
+        "they hold if the arc was taken at the telescope's position"
     ]
