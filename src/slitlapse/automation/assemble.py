@@ -116,7 +116,7 @@ def _fluxlike(stack, widths, method):
     head = len(widths) // 2
     optimal = method == "optimal"
     variances = {
-        part: stack(f"optimal_{part}") if optimal else stack(f"boxcar_{part}")[head]
+        part: stack(f"optimal_{part}") if optimal else stack(f"boxcar_{part}")[head].copy()
         for part in PARTS
     }
     total = sum(variances.values())
@@ -125,26 +125,27 @@ def _fluxlike(stack, widths, method):
     flux = stack("flux_optimal") if optimal else boxcar[head]
     lost = stack("bad_fraction_optimal") if optimal else stack("bad_fraction")[head]
     second = "boxcar" if optimal else "optimal"
-    fluxlike = {
-        "flux": flux * u.electron,
-        "uncertainty": np.sqrt(total) * u.electron,
-        "sky": stack("sky_level") * widths[head] * u.electron,
-        **{f"variance_{part}": value * u.electron**2 for part, value in variances.items()},
-        "offset": stack("offset") * u.pix,
-        "width": stack("measured_width") * u.pix,
-        "peak": stack("peak") * u.electron,
-        "bad_fraction": lost * u.one,
-        "enclosed": stack("enclosed")[head] * u.one,
-        "chi2": stack("chi2") * u.one,
-        "sky_slope": stack("sky_slope") * u.electron / u.pix,
-        "baseline": stack("baseline") * u.electron,
-        f"flux_{second}": (boxcar[head] if optimal else stack("flux_optimal")) * u.electron,
-        f"uncertainty_{second}": np.sqrt(other) * u.electron,
+    fluxlike = {  # views where nothing is computed: long nights have large arrays
+        "flux": flux << u.electron,
+        "uncertainty": np.sqrt(total) << u.electron,
+        "sky": (stack("sky_level") * widths[head]) << u.electron,
+        **{f"variance_{part}": value << u.electron**2 for part, value in variances.items()},
+        "offset": stack("offset") << u.pix,
+        "width": stack("measured_width") << u.pix,
+        "peak": stack("peak") << u.electron,
+        "bad_fraction": lost.copy() << u.one,
+        "enclosed": stack("enclosed")[head].copy() << u.one,
+        "chi2": stack("chi2") << u.one,
+        "sky_slope": stack("sky_slope") << u.electron / u.pix,
+        "baseline": stack("baseline") << u.electron,
+        f"flux_{second}": (boxcar[head] if optimal else stack("flux_optimal")) << u.electron,
+        f"uncertainty_{second}": np.sqrt(other) << u.electron,
     }
     for index, width in enumerate(widths):
-        fluxlike[f"flux_{width:g}"] = boxcar[index] * u.electron
+        here = boxcar[index].copy() if index == head else boxcar[index]  # no array has two names
+        fluxlike[f"flux_{width:g}"] = here << u.electron
         parts = sum(stack(f"boxcar_{part}")[index] for part in PARTS)
-        fluxlike[f"uncertainty_{width:g}"] = np.sqrt(parts) * u.electron
+        fluxlike[f"uncertainty_{width:g}"] = np.sqrt(parts) << u.electron
     nothing = ~np.isfinite(flux) | ~np.isfinite(total)
     reasons = 1 * nothing + 2 * (lost > MOST_LOST) + 4 * stack("saturated")
     return fluxlike, reasons

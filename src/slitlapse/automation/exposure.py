@@ -1,6 +1,6 @@
 """One exposure, step by step: where the stars are, the sky under them, their light."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from astropy.nddata import CCDData
@@ -54,6 +54,11 @@ class ExposurePlan:
     widths: tuple
     half_rows: int
     beyond_slit: np.ndarray | None = None
+
+    def measured(self):
+        """The same without what only measuring needs, which is large: for the time after it."""
+        sky = replace(self.sky, geometry=None, pixels={}, variance=None, photon_factor=None)
+        return replace(self, sky=sky, read_noise=None, beyond_slit=None)
 
 
 def measure_exposure(plan, filename, exposure_time):

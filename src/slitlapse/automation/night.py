@@ -103,15 +103,13 @@ def _reduce(night, workers, progress):
 
     placements = place_stars(night, chosen, calibration, notes)  # where is the light of stars?
     solutions, tilt = solve_night(night, chosen, calibration, placements, notes)
-    plans = {}
-    for placement in placements:
-        plan = plan_exposures(night, placement, calibration, tilt, notes)
-        plans |= dict.fromkeys(placement.filenames, plan)
+    plans = plan_all(night, placements, calibration, tilt, notes)
     write_basis(log, calibration, night)  # not before: a mistake above leaves old results alone
     products.write_traces(placements, solutions, night.output)
     key = fingerprint(products.decisions(night, plans))
     exposures = measure_all(night, chosen["science"], plans, key, workers, progress)
     notes += exposures.lost()
+    plans = {name: plan.measured() for name, plan in plans.items()}
     series, files, checks = {}, {}, {}
     for name in placements[0].traces:
         series[name] = assemble_series(
@@ -135,6 +133,15 @@ def write_basis(log, calibration, night):
     """Write the log and the calibration frames."""
     write_log(log, night.output / "log.ecsv")
     products.write_calibration(calibration, night.output)
+
+
+def plan_all(night, placements, calibration, tilt, notes):
+    """Plan the exposures of every placement of the stars, by file name."""
+    plans = {}
+    for placement in placements:
+        plan = plan_exposures(night, placement, calibration, tilt, notes)
+        plans |= dict.fromkeys(placement.filenames, plan)
+    return plans
 
 
 def plan_exposures(night, placement, calibration, tilt, notes):

@@ -244,12 +244,16 @@ def _geometry(plan, mean, sky, tilt, notes):
 
     def one_spectrum(tilt):
         geometry = weigh(tilt, SLIT_DEGREE)
+        first = fit(geometry)
         with warnings.catch_warnings():
             warnings.simplefilter("error", IlluminationWarning)
             try:
-                return geometry.with_illumination(fit(geometry))
+                illumination, _ = first.slit_illumination()
             except IlluminationWarning:
                 return None
+        known = {"illumination": illumination, "variance": first.variance}
+        del geometry, first  # two would be a gigabyte on large frames
+        return SkyGeometry(tilt[rows], sky[rows], spatial_degree=0, **known)
 
     geometry, moved = one_spectrum(tilt), None
     if geometry is None:  # because lines are not where the arcs had them?

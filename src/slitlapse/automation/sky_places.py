@@ -101,18 +101,27 @@ def without_stars(placement, lit=None):
     Bad pixels are NaN.
     """
     rest = np.where(bad_pixels(placement.image), np.nan, np.asarray(placement.image.data, float))
-    rows = np.arange(rest.shape[0])[:, None]
-    light = {}
-    for name in [*placement.traces] * (1 if len(placement.traces) == 1 else 3):
-        trace = placement.traces[name]
-        rest = rest + light.get(name, 0.0)
-        near = np.abs(rows - np.asarray(trace.trace, float)) < LOCAL * trace.width
-        use = near & np.isfinite(rest) & (True if lit is None else lit)
-        profile = trace.profile_image(rest.shape)
-        count = np.maximum(use.sum(axis=0), 1)
-        contrast = use * (profile - (use * profile).sum(axis=0) / count)
-        share = (contrast * profile).sum(axis=0)
-        flux = (contrast * np.where(use, rest, 0.0)).sum(axis=0)
-        light[name] = profile * np.divide(flux, share, out=np.zeros_like(flux), where=share > 0)
-        rest = rest - light[name]
+    profiles = {n: trace.profile_image(rest.shape) for n, trace in placement.traces.items()}
+    flux = dict.fromkeys(profiles, 0.0)
+    for name in [*profiles] * (1 if len(profiles) == 1 else 3):
+        rest += profiles[name] * flux[name]
+        flux[name] = _light_of(placement.traces[name], profiles[name], rest, lit)
+        rest -= profiles[name] * flux[name]
     return rest
+
+
+def _light_of(trace, profile, image, lit):
+    """Flux of one star in every column, by least squares on an even background near it."""
+    centre, reach = np.asarray(trace.trace, float), LOCAL * trace.width
+    ends = [(centre - reach).min(), (centre + reach).max() + 1]
+    band = slice(*np.clip(ends, 0, len(image)).astype(int))
+    rows = np.arange(len(image))[band, None]
+    near, profile = image[band], profile[band]
+    use = (np.abs(rows - centre) < reach) & np.isfinite(near)
+    if lit is not None:
+        use &= lit[band]
+    count = np.maximum(use.sum(axis=0), 1)
+    contrast = use * (profile - (use * profile).sum(axis=0) / count)
+    share = (contrast * profile).sum(axis=0)
+    flux = (contrast * np.where(use, near, 0.0)).sum(axis=0)
+    return np.divide(flux, share, out=np.zeros_like(flux), where=share > 0)

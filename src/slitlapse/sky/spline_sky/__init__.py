@@ -9,7 +9,8 @@ from astropy.utils.exceptions import AstropyUserWarning
 from specreduce.tracing import Trace
 from specutils import Spectrum
 
-from .sky_geometry import MOST_MISFIT, IlluminationWarning, SkyGeometry, SplineFit
+from .sky_geometry import IlluminationWarning, SkyGeometry, SplineFit
+from .sky_geometry.one_spectrum import MOST_MISFIT
 
 __all__ = ["IlluminationWarning", "SkyGeometry", "SplineFit", "SplineSky", "TiltWarning"]
 

@@ -22,6 +22,7 @@ __all__ = ["ProfileTrace", "StarNotFoundError", "TraceWarning"]
 
 FAMILIES = "moffat", "gaussian", "moments"
 COLUMNS_PER_BIN = 16, 64, 256  # the second and third where the star is too faint
+BLOCK = 256  # columns drawn at a time
 FAINT = 0.3  # widths: a centre less certain than this wants longer bins
 
 
@@ -227,8 +228,14 @@ class ProfileTrace(TraceWithWidth):
         -------
         `~numpy.ndarray`, shape (n_y, n_x)
         """
-        n_y = (self.image.shape if shape is None else shape)[0]
-        return self.profile(np.arange(n_y), offset, width_factor)
+        n_y, n_x = self.image.shape if shape is None else shape
+        drawn = np.empty((n_y, n_x))
+        for start in range(0, n_x, BLOCK):  # what is needed on the way is several times as large
+            part = slice(start, min(start + BLOCK, n_x))
+            drawn[:, part], *_ = self.profile_and_slopes(
+                np.arange(n_y), offset, width_factor, columns=part
+            )
+        return drawn
 
     @property
     def reach(self):

@@ -1,16 +1,14 @@
 """Which pixels see the same sky? Splines in the effective pixel, kept from exposure to exposure."""
 
 import copy
-import warnings
 from functools import cached_property
 
 import numpy as np
-from astropy.utils.exceptions import AstropyUserWarning
 
 from .aperture_band import make_band
 from .banded_splines import BandedSplines
 from .left_out import solve_without
-from .one_spectrum import separate
+from .one_spectrum import IlluminationWarning
 from .outliers import WavelengthCuts, column_limit
 from .spline_fit import SplineFit
 
@@ -18,13 +16,7 @@ __all__ = ["IlluminationWarning", "SkyGeometry", "SplineFit"]
 
 SPARE_ROWS = 6  # on each side of a star's window, for its drift
 SETTLED = 0.1  # of a pixel's noise; what changes by less hides no outlier
-# the square of what one spectrum cannot describe is then what polynomials have of noise
-MOST_MISFIT = 2.0
 MOST_BANDS = 12  # windows that are remembered
-
-
-class IlluminationWarning(AstropyUserWarning):
-    """The sky is not one spectrum times the illumination of the slit."""
 
 
 class SkyGeometry:
@@ -220,31 +212,12 @@ class SkyGeometry:
         IlluminationWarning
             If one spectrum describes the sky much worse than the polynomials did.
         """
-        used = fit.geometry
-        if not used.is_weighted:  # its errors would not be in units of the noise
-            used = used.weighted(fit.variance)
-        old = used._splines
-        middle, reach = np.mean(old.knots), np.ptp(old.knots) / 2
-        slow = np.polynomial.legendre.legvander((old.knots - middle) / reach, smoothness)
-        _, ratios, misfit = separate(used._factor, fit.coefficients, slow)
-        t = np.clip((self.effective_pixel - middle) / reach, -1, 1)
-        illumination = np.ones(t.shape)
-        for k, ratio in enumerate(ratios, start=1):
-            across = np.polynomial.legendre.legval(t, ratio)
-            illumination += across * old.along[:, k, np.newaxis]
+        illumination, misfit = fit.slit_illumination(smoothness)
         new = SkyGeometry(
             self.effective_pixel, self.sky_pixels, knot_spacing=self.knot_spacing,
             spatial_degree=0, illumination=illumination, variance=fit.variance,
         )  # fmt: skip
         new.illumination_misfit = misfit
-        if misfit > MOST_MISFIT:
-            warnings.warn(
-                f"One spectrum times the slit's illumination fits {misfit:.1f} times worse than "
-                "noise: the sky changes along the slit in other ways (scattered light, nebula, "
-                "wings of stars). Keep the polynomials along the slit.",
-                IlluminationWarning,
-                stacklevel=2,
-            )
         return new
 
     def fit(self, data, read_variance, *, photon_factor=1.0, mask=None, sigma=6.0, maxiters=3):

@@ -53,7 +53,8 @@ class BandedSplines:
         h = self.spacing
         # where lines are not tilted all pixels share one phase, and the knots must lie on it:
         # half-way between, a cubic spline cannot tell a zigzag from zero
-        common = np.mean(np.exp(2j * np.pi / h * coordinate[where]))
+        angle = 2 * np.pi / h * coordinate[where]
+        common = np.mean(np.cos(angle)) + 1j * np.mean(np.sin(angle))
         phase = np.angle(common) / (2 * np.pi) if np.abs(common) > 0.5 else 0.0
         position = np.where(np.isfinite(coordinate), coordinate, -1e9) / h - phase
         interval = np.floor(position + 1e-9).astype(np.int64)
@@ -75,12 +76,8 @@ class BandedSplines:
         # and in the emptiest of the four intervals that a spline covers
         self.counts = minimum_filter1d(self.held, 4, origin=1, mode="constant")
         self.knots = (first - 1 + np.arange(self.n_knots) + phase) * h  # centres of the splines
-        s = 1.0 - t
-        taps = np.stack([s**3, 4 - 3 * t**2 * (1 + s), 4 - 3 * s**2 * (1 + t), t**3], -1) / 6
-        taps[~inside] = 0.0
-        if scale is not None:
-            taps *= np.where(inside, scale, 0.0)[..., np.newaxis]
-        self.taps = taps
+        self.taps = _taps(t)
+        self.taps *= (inside if scale is None else np.where(inside, scale, 0.0))[..., np.newaxis]
         self._make_matrices()
 
     def _make_matrices(self):
@@ -213,3 +210,13 @@ class BandedSplines:
                 pair = np.einsum("kxl,xl->xk", block, sums[b])
                 total += (1 if a == b else 2) * np.sum(pair * sums[a], axis=1)
         return total
+
+
+def _taps(t):
+    """Values of the four cubic B-splines at ``t`` in 0..1, last axis 4."""
+    s = 1.0 - t
+    taps = np.empty((*t.shape, 4))  # filled one by one: frames are large
+    taps[..., 0], taps[..., 3] = s**3, t**3
+    taps[..., 1], taps[..., 2] = 4 - 3 * t**2 * (1 + s), 4 - 3 * s**2 * (1 + t)
+    taps /= 6
+    return taps

@@ -1,13 +1,67 @@
 """Is the sky one spectrum times something that changes slowly along the slit?"""
 
+import warnings
+
 import numpy as np
+from astropy.utils.exceptions import AstropyUserWarning
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import spsolve
 
-__all__ = ["separate"]
+__all__ = ["IlluminationWarning", "separate", "slit_illumination"]
 
+# the square of what one spectrum cannot describe is then what polynomials have of noise
+MOST_MISFIT = 2.0
 MOST_ROUNDS = 50
 SETTLED = 1e-3  # standard deviations of the ratios
+
+
+class IlluminationWarning(AstropyUserWarning):
+    """The sky is not one spectrum times the illumination of the slit."""
+
+
+def slit_illumination(fit, smoothness=2):
+    """
+    Find by how much the slit makes the sky brighter or fainter in every pixel.
+
+    Parameters
+    ----------
+    fit : `SplineFit`
+        Of a good exposure, or of the mean of many, by a geometry with polynomials.
+    smoothness : int
+        Degree in the effective pixel, of the ratios of coefficients.
+
+    Returns
+    -------
+    illumination : array, shape (n_rows, n_x)
+    misfit : float
+        By how many times one spectrum times the illumination fits worse than noise.
+
+    Warns
+    -----
+    IlluminationWarning
+        If it fits much worse than the polynomials did.
+    """
+    used = fit.geometry
+    if not used.is_weighted:  # its errors would not be in units of the noise
+        used = used.weighted(fit.variance)
+    old = used._splines
+    middle, reach = np.mean(old.knots), np.ptp(old.knots) / 2
+    slow = np.polynomial.legendre.legvander((old.knots - middle) / reach, smoothness)
+    _, ratios, misfit = separate(used._factor, fit.coefficients, slow)
+    t = np.clip((used.effective_pixel - middle) / reach, -1, 1)
+    illumination = np.ones(t.shape)
+    for k, ratio in enumerate(ratios, start=1):
+        across = np.polynomial.legendre.legval(t, ratio)
+        illumination += across * old.along[:, k, np.newaxis]
+    if misfit > MOST_MISFIT:
+        warnings.warn(
+            f"One spectrum times the slit's illumination fits {misfit:.1f} times worse than "
+            "noise: the sky changes along the slit in other ways (scattered light, nebula, "
+            "wings of stars). Keep the polynomials along the slit.",
+            IlluminationWarning,
+            stacklevel=3,
+        )
+    return illumination, misfit
 
 
 def separate(factor, coefficients, slow):
