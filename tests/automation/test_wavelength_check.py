@@ -186,6 +186,7 @@ def test_words_say_how_much_and_where():
         "In the exposures, lines of the sky (9 of them) lie 0.08 ± 0.01 pixels (0.07 angstrom) too "
         "far to the red, which is near enough."
     )
+    assert tell_check(WavelengthCheck(1.3, 0.4, "lines", 9, 1)).endswith(", which may be chance.")
     assert "Nothing in the exposures tells" in tell_check(None)
 
 

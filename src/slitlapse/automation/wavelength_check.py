@@ -160,7 +160,9 @@ def check_sky(sky, solution):
     words = "lines of the sky"
     if rough.shares.get(SUN, 0.0) >= 0.5:
         words = "lines of sunlight in the sky"
-    return WavelengthCheck(rough.shift, rough.shift_uncertainty, words, rough.n_places, scale)
+    check = WavelengthCheck(rough.shift, rough.shift_uncertainty, words, rough.n_places, scale)
+    # what is known no better than that, and shows no large offset, has checked nothing
+    return check if check.is_off or rough.shift_uncertainty < LARGE else None
 
 
 def _search(sky, solution):
@@ -258,10 +260,9 @@ def tell_check(check):
     """
     if check is None:
         return "Nothing in the exposures tells whether the wavelengths hold for them."
-    return (
-        f"In the exposures, {check.source} ({check.n_lines} of them) lie {check.words}"
-        f"{'' if check.is_off else ', which is near enough'}."
-    )
+    close = abs(check.shift) < check.large
+    end = "" if check.is_off else ", which is near enough" if close else ", which may be chance"
+    return f"In the exposures, {check.source} ({check.n_lines} of them) lie {check.words}{end}."
 
 
 def tell_unchecked(checks, solutions):
