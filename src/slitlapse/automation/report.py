@@ -123,7 +123,10 @@ def _tell_calibration(page, calibration):
         add_drawn(
             page,
             lambda figure: plot_flat_steps(
-                calibration.flat, calibration.door.sensitivity, axes=figure.subplots(3, 1)
+                calibration.flat,
+                calibration.door.sensitivity,
+                axes=figure.subplots(3, 1),
+                most_pixels=MOST_PIXELS,
             ),
             "The combined flat is a smooth lamp times the sensitivity of each pixel.",
             figsize=(9, 8),

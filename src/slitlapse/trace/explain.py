@@ -247,10 +247,13 @@ def _new_axes(n, figsize):
 
 def _show_near(ax, image, trace):
     """Show the rows near the trace, scaled to what lies there."""
-    data = np.asarray(image.data if isinstance(image, NDData) else image, float)
-    show_frame(data, ax, limits=_limits_near(data, trace), stretch="asinh", colorbar=False)
+    data = np.asarray(image.data if isinstance(image, NDData) else image)
     center, span = np.asarray(trace.trace), 2 * trace.reach
     low, high = max(center.min() - span, -0.5), min(center.max() + span, data.shape[0] - 0.5)
+    rows = slice(int(low + 0.5), int(np.ceil(high + 0.5)))
+    extent = (-0.5, data.shape[1] - 0.5, rows.start - 0.5, rows.stop - 0.5)
+    scale = {"limits": _limits_near(data, trace), "stretch": "asinh"}
+    show_frame(np.asarray(data[rows], float), ax, **scale, colorbar=False, extent=extent)
     ax.set(ylim=(low, high), ylabel="row (pixel)")
 
 

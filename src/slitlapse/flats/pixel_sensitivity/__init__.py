@@ -65,14 +65,20 @@ class PixelSensitivity:
         lamp = self.lamp if lamp is None else lamp
         return rng.poisson(np.nan_to_num(np.maximum(lamp, 0)) * self.sensitivity) * u.electron
 
+    @property
+    def usual_range(self):
+        """Four standard deviations of good pixels to either side of 1: the scale of pictures."""
+        good = self.sensitivity[~self.mask]
+        width = 4 * 1.4826 * np.median(np.abs(good - 1)) if good.size else 0.1
+        return 1 - width, 1 + width
+
     def plot(self, ax=None, **kwargs):
         """Draw the sensitivity as an image; return the Axes."""
         import matplotlib.pyplot as plt
 
         ax = plt.gca() if ax is None else ax
-        good = self.sensitivity[~self.mask]
-        width = 4 * 1.4826 * np.median(np.abs(good - 1)) if good.size else 0.1
-        style = {"vmin": 1 - width, "vmax": 1 + width, "origin": "lower", "aspect": "auto"}
+        low, high = self.usual_range
+        style = {"vmin": low, "vmax": high, "origin": "lower", "aspect": "auto"}
         shown = ax.imshow(np.where(self.mask, np.nan, self.sensitivity), **{**style, **kwargs})
         ax.figure.colorbar(shown, ax=ax, label="sensitivity")
         ax.set(xlabel="x (pixel)", ylabel="y (pixel)")
