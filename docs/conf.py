@@ -30,6 +30,9 @@ html_title = f"slitlapse {release}"
 html_static_path = ["_static"]
 html_css_files = ["slitlapse.css"]
 html_theme_options["header_links_before_dropdown"] = 4  # noqa: F405
+# pages without pages below them have nothing to navigate there: room for code and pictures
+alone = [path.stem for path in HERE.glob("*.*") if path.suffix in (".rst", ".md")]
+html_sidebars = {page: [] for page in ["tutorials/*", *alone]}
 nitpicky = False
 # the documentation builds without a network: names of other projects stay plain text
 intersphinx_mapping = {}

@@ -1,4 +1,4 @@
-"""The documentation builds without a warning, and no page of it is wider than a phone."""
+"""The documentation builds without a warning, and its pages fit on a phone and on a laptop."""
 
 import importlib.util
 import json
@@ -14,8 +14,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-PHONE = 390  # pixels across
-# every page is opened in a frame as wide as a phone, one after the other
+PHONE, LAPTOP = 390, 1280  # pixels across
+# every page is opened in a frame as wide as a phone, one after the other, and then made wider
 HARNESS = """<body><iframe style="width:{phone}px;height:844px;border:0"></iframe>
 <pre></pre><script>
 const pages = {pages}, out = [], frame = document.querySelector("iframe");
@@ -29,9 +29,15 @@ const next = () => {{
 frame.onload = () => {{
   if (at < 0) return;
   const page = frame.contentDocument, main = page.querySelector("article") || page.body;
-  out.push({{page: pages[at], wide: page.documentElement.scrollWidth,
+  const seen = {{page: pages[at], wide: page.documentElement.scrollWidth,
     words: main.innerText.split(/\\s+/).length,
-    broken: [...page.images].filter((image) => image.naturalWidth === 0).length}});
+    broken: [...page.images].filter((image) => image.naturalWidth === 0).length}};
+  frame.style.width = "{laptop}px";
+  seen.laptop = page.documentElement.scrollWidth;
+  const code = [...main.querySelectorAll("div.cell_input pre")];
+  seen.cut = code.filter((pre) => pre.scrollWidth > pre.clientWidth + 1).length;
+  frame.style.width = "{phone}px";
+  out.push(seen);
   next();
 }};
 next();
@@ -68,7 +74,9 @@ def seen(html, tmp_path_factory):
         pytest.skip("no Chromium to open the pages with")
     pages = [str(path.relative_to(html)) for path in sorted(html.rglob("*.html"))]
     pages = [page for page in pages if not page.startswith(("_", "search", "genindex"))]
-    (html / "harness.html").write_text(HARNESS.format(phone=PHONE, pages=json.dumps(pages)))
+    (html / "harness.html").write_text(
+        HARNESS.format(phone=PHONE, laptop=LAPTOP, pages=json.dumps(pages))
+    )
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
     command += ["--allow-file-access-from-files", "--virtual-time-budget=900000"]
     command += [f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]
@@ -83,6 +91,12 @@ def seen(html, tmp_path_factory):
 @pytest.mark.slow
 def test_no_page_is_wider_than_a_phone(seen):
     assert {each["page"]: each["wide"] for each in seen if each["wide"] > PHONE} == {}
+
+
+@pytest.mark.slow
+def test_no_page_is_wider_than_a_laptop_and_no_line_of_code_hides_there(seen):
+    assert {each["page"]: each["laptop"] for each in seen if each["laptop"] > LAPTOP} == {}
+    assert {each["page"]: each["cut"] for each in seen if each["cut"]} == {}
 
 
 @pytest.mark.slow

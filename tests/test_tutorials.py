@@ -37,6 +37,12 @@ def test_the_tutorial_has_all_its_parts(path):
     assert "assert " in "".join(cells(path))
 
 
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_no_line_of_code_hides_behind_the_edge_of_a_laptop(path):
+    lines = "\n".join(cells(path)).splitlines()
+    assert [line for line in lines if len(line) > 100] == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
 def test_the_tutorial_runs(path, tmp_path, monkeypatch):
