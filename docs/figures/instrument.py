@@ -18,6 +18,11 @@ for number, amplifier in enumerate(amplifiers):
         )
     rows, columns = amplifier.data
     middle = (columns.start + columns.stop) / 2, (rows.start + rows.stop) / 2
-    ax.text(*middle, f"amplifier {number + 1}: gain {amplifier.gain:.2f}", ha="center")
+    ax.text(
+        *middle,
+        f"amplifier {number + 1}\n{amplifier.gain:.2f}",
+        ha="center",
+        va="center",
+    )
 ax.set(xlim=(-20, 2220), ylim=(-10, 360), xlabel="x (pixel)", ylabel="y (pixel)")
 ax.set_title(f"{kast.name}: data, and hatched the overscan of each amplifier")

@@ -12,5 +12,10 @@ for number, lamp in enumerate(("Hg", "Ne", "Ar")):
         number + 0.9 * (strength / strength.max()) ** 0.3,
         color=f"C{number}",
     )
-    ax.text(4020, number + 0.6, f"{lamp}, {len(lines)} lines, in {lines.medium}")
-ax.set(xlabel="wavelength (Å)", yticks=[])
+    ax.text(
+        3950,
+        number + 0.3,
+        f"{lamp}, in {lines.medium}:\n{len(lines)} lines",
+        ha="right",
+    )
+ax.set(xlabel="wavelength (Å)", yticks=[], xlim=(3000, 8050))
