@@ -7,14 +7,13 @@ from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 
 from slitlapse.automation.assemble import (
-    PARTS,
     REASONS,
     describe_night,
     find_target,
     series_filename,
     versions,
 )
-from slitlapse.automation.measure_all import measure_all
+from slitlapse.automation.exposure_summary import PARTS
 from slitlapse.automation.times import barycentric_times
 
 UNITS = {
@@ -79,25 +78,6 @@ def test_the_headline_is_the_middle_width(series):
     widths = series.metadata["widths"]
     middle = series.fluxlike[f"flux_{widths[len(widths) // 2]:g}"]
     assert np.array_equal(series.flux, middle, equal_nan=True)
-
-
-def test_the_optimal_flux_can_be_the_headline(toy_night):
-    from slitlapse.automation.assemble import _fluxlike
-
-    night = replace(toy_night.night, extraction_method="optimal")
-    plans = dict.fromkeys(map(str, toy_night.chosen["science"]["filename"]))
-    store = toy_night.night.output / "exposures"
-    key = str(np.load(next(store.glob("*.npz")))["key"])
-    exposures = measure_all(toy_night.night, toy_night.chosen["science"], plans, key)
-    name, boxcar = next(iter(toy_night.result.series.items()))
-    stack = exposures.star(name).__getitem__
-    widths = boxcar.metadata["widths"]
-    fluxlike, reasons = _fluxlike(stack, widths, night.extraction_method)
-    assert np.array_equal(fluxlike["flux"], boxcar.fluxlike["flux_optimal"], equal_nan=True)
-    assert np.array_equal(fluxlike["flux_boxcar"], boxcar.flux, equal_nan=True)
-    total = sum(fluxlike[f"variance_{part}"] for part in PARTS)
-    good = reasons == 0
-    assert np.allclose(np.sqrt(total)[good], fluxlike["uncertainty"][good])
 
 
 def test_times_are_bjd_where_target_and_site_are_known(toy_night, series):

@@ -9,6 +9,11 @@ from astropy.table import QTable
 from astropy.time import Time
 
 from slitlapse import __version__
+from slitlapse.automation.exposure_summary import (
+    SCALAR_UNITS,
+    spectral_unit,
+    summarise_exposure,
+)
 from slitlapse.automation.series import SpectralTimeSeries
 from slitlapse.automation.store import file_checksum
 from slitlapse.automation.times import barycentric_times, pointing_table
@@ -17,13 +22,10 @@ from slitlapse.wavelength import measure_shift, telluric_mask
 
 __all__ = ["assemble_series", "series_filename"]
 
-FWHM = np.sqrt(8 * np.log(2))
-PARTS = ("star", "sky", "read", "dark", "flat", "skyfit")
 TEXT = np.dtype(str)
 # of the log, that are told otherwise or are no series
 LOG_COLUMNS = ("time", "exposure_time", "airmass", "ra", "dec", "n_x", "n_y", "filename")
 FEWEST_PIXELS = 50  # good ones, of an exposure whose shift along the dispersion is measured
-MOST_LOST = 0.5  # of the light in the aperture; beyond it the profile cannot make up for it
 REASONS = {
     1: "no good pixel in the aperture",
     2: "more than half of the light in the aperture fell on bad pixels",
@@ -84,22 +86,25 @@ def assemble_series(name, night, chosen, calibration, plans, exposures, waveleng
     table = chosen["science"]
     plan = plans[str(table["filename"][0])]
 
-    stack = exposures.star(name).__getitem__
-    fluxlike, reasons = _fluxlike(stack, plan.widths, night.extraction_method)
-    reasons |= 8 * _in_gap(plan, name)[:, None]
+    def summarise(arrays):
+        return summarise_exposure(arrays, plan.widths, night.extraction_method)
+
+    measured = exposures.star(name, summarise)
+    scalars = {key: measured.pop(key) for key in SCALAR_UNITS}
+    reasons = measured.pop("reasons")
+    reasons |= ~np.isfinite(measured["flux"]) | ~np.isfinite(measured["uncertainty"])
+    reasons |= 8 * _in_gap(plan, name)[:, None].astype(reasons.dtype)
+    # views, not copies: long nights have large arrays
+    fluxlike = {key: values << spectral_unit(key) for key, values in measured.items()}
     mask = reasons != 0
     time, reference = _times(night, table)
     wavelike = _wavelike(wavelengths, fluxlike["flux"].shape[0])
     timelike = QTable({"time": time})
     timelike["exposure_time"] = table["exposure_time"]
     _add_pointing(timelike, night, table)
-    scalars = {"spatial_shift": u.pix, "spatial_shift_uncertainty": u.pix, "bias_level": u.adu}
-    for key, unit in scalars.items():
-        timelike[key] = stack(key) * unit
+    for key, unit in SCALAR_UNITS.items():
+        timelike[key] = scalars[key] if unit is None else scalars[key] << unit
     _add_wavelength_shift(timelike, fluxlike, mask, wavelike)
-    timelike["seeing"] = FWHM * np.median(stack("width_used"), axis=0) * u.pix
-    timelike["sky_level"] = _typical(stack("sky_level")) * u.electron
-    timelike["n_hit"] = stack("n_hit").sum(axis=0)
     timelike["filename"] = [str(each) for each in table["filename"]]
     _add_header_series(timelike, table)
     if wavelengths is not None and len(wavelengths.solutions) > 1:
@@ -108,47 +113,6 @@ def assemble_series(name, night, chosen, calibration, plans, exposures, waveleng
     fluxlike["reasons"] = u.Quantity(reasons.astype(np.int16))
     metadata = _metadata(name, night, chosen, calibration, plan, wavelengths, reference, notes)
     return SpectralTimeSeries(wavelike, timelike, fluxlike, mask, metadata)
-
-
-def _fluxlike(stack, widths, method):
-    """Flux, its errors and what describes it; and why samples are bad (bits of `REASONS`)."""
-    boxcar = stack("flux_boxcar")  # (n_width, n_x, n_time)
-    head = len(widths) // 2
-    optimal = method == "optimal"
-    variances = {
-        part: stack(f"optimal_{part}") if optimal else stack(f"boxcar_{part}")[head].copy()
-        for part in PARTS
-    }
-    total = sum(variances.values())
-    other = sum(stack(f"boxcar_{part}")[head] if optimal else stack(f"optimal_{part}")
-                for part in PARTS)  # fmt: skip
-    flux = stack("flux_optimal") if optimal else boxcar[head]
-    lost = stack("bad_fraction_optimal") if optimal else stack("bad_fraction")[head]
-    second = "boxcar" if optimal else "optimal"
-    fluxlike = {  # views where nothing is computed: long nights have large arrays
-        "flux": flux << u.electron,
-        "uncertainty": np.sqrt(total) << u.electron,
-        "sky": (stack("sky_level") * widths[head]) << u.electron,
-        **{f"variance_{part}": value << u.electron**2 for part, value in variances.items()},
-        "offset": stack("offset") << u.pix,
-        "width": stack("measured_width") << u.pix,
-        "peak": stack("peak") << u.electron,
-        "bad_fraction": lost.copy() << u.one,
-        "enclosed": stack("enclosed")[head].copy() << u.one,
-        "chi2": stack("chi2") << u.one,
-        "sky_slope": stack("sky_slope") << u.electron / u.pix,
-        "baseline": stack("baseline") << u.electron,
-        f"flux_{second}": (boxcar[head] if optimal else stack("flux_optimal")) << u.electron,
-        f"uncertainty_{second}": np.sqrt(other) << u.electron,
-    }
-    for index, width in enumerate(widths):
-        here = boxcar[index].copy() if index == head else boxcar[index]  # no array has two names
-        fluxlike[f"flux_{width:g}"] = here << u.electron
-        parts = sum(stack(f"boxcar_{part}")[index] for part in PARTS)
-        fluxlike[f"uncertainty_{width:g}"] = np.sqrt(parts) << u.electron
-    nothing = ~np.isfinite(flux) | ~np.isfinite(total)
-    reasons = 1 * nothing + 2 * (lost > MOST_LOST) + 4 * stack("saturated")
-    return fluxlike, reasons
 
 
 def _in_gap(plan, name):
@@ -196,14 +160,6 @@ def _wavelike(wavelengths, n_wave):
             "pixel": pixel * u.pix,
         }
     )
-
-
-def _typical(values):
-    """Median over wavelengths, NaN for an exposure without any."""
-    typical = np.full(values.shape[1], np.nan)
-    some = np.isfinite(values).any(axis=0)
-    typical[some] = np.nanmedian(values[:, some], axis=0)
-    return typical
 
 
 def _add_pointing(timelike, night, table):

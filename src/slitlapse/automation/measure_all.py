@@ -39,8 +39,12 @@ class StoredExposures:
 
     def __iter__(self):
         """Yield the arrays of one exposure after the other, `dict` of str to array."""
+        return self._arrays()
+
+    def _arrays(self, start=""):
+        """The same, only what has keys that start so."""
         for name, checksum in self.frames:
-            arrays = self.store.get(name, checksum)
+            arrays = self.store.get(name, checksum, start)
             if arrays is None:
                 raise NightError(
                     f"{self.store.path(name, checksum)} has vanished or is damaged: run again, the "
@@ -48,9 +52,16 @@ class StoredExposures:
                 )
             yield arrays
 
-    def star(self, name):
+    def star(self, name, summarise=dict):
         """
         Gather what was measured of one star.
+
+        Parameters
+        ----------
+        name : str
+        summarise : callable
+            Given what was measured of the star in one exposure, `dict` of str to array, it
+            returns what of it to gather; by default everything.
 
         Returns
         -------
@@ -59,16 +70,16 @@ class StoredExposures:
             lost.
         """
         gathered, start = {}, f"{name}/"
-        for index, arrays in enumerate(self):
-            for key, values in arrays.items():
-                if not key.startswith(start):
-                    continue
-                short = key[len(start) :]
-                if short not in gathered:
+        for index, arrays in enumerate(self._arrays(start)):
+            if not arrays:  # lost
+                continue
+            mine = summarise({key.removeprefix(start): value for key, value in arrays.items()})
+            for key, values in mine.items():
+                if key not in gathered:
                     nothing = np.nan if values.dtype.kind == "f" else 0
                     shape = (*values.shape, len(self))
-                    gathered[short] = np.full(shape, nothing, values.dtype)
-                gathered[short][..., index] = values
+                    gathered[key] = np.full(shape, nothing, values.dtype)
+                gathered[key][..., index] = values
         return gathered
 
     def lost(self):

@@ -248,7 +248,7 @@ def _geometry(plan, mean, sky, tilt, notes):
         with warnings.catch_warnings():
             warnings.simplefilter("error", IlluminationWarning)
             try:
-                illumination, _ = first.slit_illumination()
+                illumination, _ = geometry.find_illumination(first)
             except IlluminationWarning:
                 return None
         known = {"illumination": illumination, "variance": first.variance}

@@ -92,11 +92,12 @@ class ExposureStore:
         safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in Path(name).name)
         return self.folder / f"{safe}.{checksum[:12]}.npz"
 
-    def get(self, name, checksum):
-        """Arrays kept for an exposure, or None."""
+    def get(self, name, checksum, start=""):
+        """Arrays kept for an exposure, those whose keys start so, or None."""
         try:
             with open(self.path(name, checksum), "rb") as file:
-                kept = dict(np.load(file, allow_pickle=False).items())
+                whole = np.load(file, allow_pickle=False)
+                kept = {k: whole[k] for k in whole.files if k == "key" or k.startswith(start)}
         except FileNotFoundError:
             return None
         except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile):

@@ -8,7 +8,7 @@ import numpy as np
 from .aperture_band import make_band
 from .banded_splines import BandedSplines
 from .left_out import solve_without
-from .one_spectrum import IlluminationWarning
+from .one_spectrum import IlluminationWarning, slit_illumination
 from .outliers import WavelengthCuts, column_limit
 from .spline_fit import SplineFit
 
@@ -212,13 +212,31 @@ class SkyGeometry:
         IlluminationWarning
             If one spectrum describes the sky much worse than the polynomials did.
         """
-        illumination, misfit = fit.slit_illumination(smoothness)
+        illumination, misfit = self.find_illumination(fit, smoothness)
         new = SkyGeometry(
             self.effective_pixel, self.sky_pixels, knot_spacing=self.knot_spacing,
             spatial_degree=0, illumination=illumination, variance=fit.variance,
         )  # fmt: skip
         new.illumination_misfit = misfit
         return new
+
+    def find_illumination(self, fit, smoothness=2):
+        """
+        Find by how much the slit makes the sky brighter or fainter, without a new geometry.
+
+        Parameters
+        ----------
+        fit, smoothness
+            As in `with_illumination`, whose warning this gives.
+
+        Returns
+        -------
+        illumination : array, shape (n_rows, n_x)
+            For ``SkyGeometry(..., spatial_degree=0, illumination=)``.
+        misfit : float
+            By how many times one spectrum times the illumination fits worse than noise.
+        """
+        return slit_illumination(fit, smoothness)
 
     def fit(self, data, read_variance, *, photon_factor=1.0, mask=None, sigma=6.0, maxiters=3):
         """

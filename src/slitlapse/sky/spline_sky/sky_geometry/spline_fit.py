@@ -5,8 +5,6 @@ from functools import cached_property
 
 import numpy as np
 
-from .one_spectrum import slit_illumination
-
 __all__ = ["SplineFit"]
 
 REACH = (1, 4, 6, 4, 1)  # of the model in a pixel, in intervals between knots
@@ -60,29 +58,6 @@ class SplineFit:
         if known.all():
             return self.geometry.supported
         return self.geometry.supported & known[self.geometry._splines.interval]
-
-    def slit_illumination(self, smoothness=2):
-        """
-        Find by how much the slit makes the sky brighter or fainter in every pixel.
-
-        Parameters
-        ----------
-        smoothness : int
-            Degree in the effective pixel.
-
-        Returns
-        -------
-        illumination : array, shape (n_rows, n_x)
-            For ``SkyGeometry(..., illumination=)``, see `SkyGeometry.with_illumination`.
-        misfit : float
-            By how many times one spectrum times the illumination fits worse than noise.
-
-        Warns
-        -----
-        IlluminationWarning
-            If it fits much worse than the polynomials did.
-        """
-        return slit_illumination(self, smoothness)
 
     def aperture_variance(self, weights):
         """
