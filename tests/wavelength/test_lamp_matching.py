@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from slitlapse.wavelength.lamp_matching import ArcLines, match_guesses, relative_strength
+from slitlapse.wavelength.lamp_matching import (
+    ArcLines,
+    LampMatch,
+    match_guesses,
+    relative_strength,
+)
 from slitlapse.wavelength.line_lists import lamp_line_list
 
 N = 1024
@@ -98,6 +103,28 @@ def test_a_wrong_brightness_of_one_ion_is_forgiven():
         error = np.polynomial.legendre.legval(v, match.coefficients) - np.polyval(TRUTH[::-1], v)
         assert np.abs(error).max() / (2600 / N) < 0.5
     assert evidence[1] > max(6, 0.5 * evidence[0])
+
+
+def test_a_relation_with_a_wrong_end_is_not_unmistakable():
+    kwargs = {"coefficients": TRUTH, "listed": [], "expected": []}
+    assert LampMatch(evidence=40.0, rival=10.0, weakest=0.5, **kwargs).unmistakable
+    assert not LampMatch(evidence=40.0, rival=10.0, weakest=-0.1, **kwargs).unmistakable
+    assert not LampMatch(evidence=40.0, rival=21.0, weakest=0.5, **kwargs).unmistakable
+    assert not LampMatch(evidence=29.0, rival=-9.0, weakest=0.5, **kwargs).unmistakable
+    # nothing else was compared
+    assert not LampMatch(evidence=40.0, rival=-np.inf, weakest=0.5, **kwargs).unmistakable
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_wrong_end_among_the_first_guesses_is_not_the_last_word(seed):
+    # the truth comes after the guesses that are compared at first
+    rng = np.random.default_rng(seed)
+    arc = observe(rng, "Ne")
+    match = match_guesses([arc], guesses(rng), N, prior=(500, 200), fwhm=3.0, start_sigma=6.0)
+    assert match.weakest > 0 and match.unmistakable
+    expected = match.expected[0]
+    assert expected.shape == arc.wavelength.shape
+    assert abs(np.log(expected.max() / arc.flux.max())) < 3
 
 
 def test_ionised_lines_are_fainter_except_in_hollow_cathodes():

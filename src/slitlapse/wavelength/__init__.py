@@ -16,9 +16,10 @@ exposure gets its own shift.
 Forward
 -------
 `lamp_line_list`, `sky_line_list`, `read_line_list` (what lamps and sky shine at), `find_lines`
-(where lines are), `search_dispersion`, `match_guesses`, `identify_lines` and the four in one call,
-`match_lamps`; `WavelengthSolution` (the answer; `to_fits_wcs`, `to_gwcs`, `to_specreduce` tell it
-to other software); `LineTilt` (each star its own solution); `measure_shift` (each exposure its own
+(where lines are), `search_dispersion`, `match_guesses`, `identify_lines`, `model_arcs` (what
+blends tell) and the five in one call, `match_lamps`; `WavelengthSolution` (the answer;
+`to_fits_wcs`, `to_gwcs`, `to_specreduce` tell it to other software); `LineTilt` (each star its own
+solution); `measure_shift` (each exposure its own
 shift, with its uncertainty, or none), `find_offset`, `measure_zero_point` and
 `measure_oxygen` (lines of the sky, of the Sun in it, or of the air, as a check: off by many
 pixels, or by parts of one) and `resample_flux` (only
@@ -45,6 +46,7 @@ import numpy as np
 from slitlapse._upstream import prefer
 
 from .arc_lines import find_lines
+from .arc_modelling import ArcModel, ArcSpectrum, correct_curve, model_arcs, plain_spectrum
 from .common_grid import ResampledSpectra, resample_flux
 from .dispersion_search import DispersionSearch, first_guesses, search_dispersion
 from .explain import (
@@ -99,6 +101,8 @@ from .zero_point import ZeroPoint, measure_zero_point
 __all__ = [
     "KNOWN_LAMPS",
     "ArcLines",
+    "ArcModel",
+    "ArcSpectrum",
     "DispersionSearch",
     "LampMatch",
     "LineIdentification",
@@ -122,6 +126,7 @@ __all__ = [
     "measure_shift",
     "measure_zero_point",
     "merge_blends",
+    "model_arcs",
     "oxygen_transmission",
     "plot_arc_comparison",
     "plot_arc_image_comparison",
@@ -143,6 +148,7 @@ __all__ = [
     "to_specreduce",
 ]
 
+BLENDED = 0.1  # line widths: where lines are typically less certain, blends are modelled
 BELIEVE = 6.0  # natural log of the odds below which a relation is not believed
 
 
@@ -163,6 +169,7 @@ def match_lamps(
     increasing=None,
     saturation=None,
     fwhm=None,
+    model_blends=False,
 ):
     """
     Solve the wavelengths of one detector from the arcs of one or several lamps.
@@ -190,6 +197,9 @@ def match_lamps(
         Whether wavelength increases with pixel; by default both are tried.
     saturation, fwhm : float, optional
         For `find_lines`.
+    model_blends : bool
+        Where most lines are blends, ask the whole spectra with `model_arcs`: two to ten times more
+        precise as long as lines are symmetric; a profile that leans moves the curve along.
 
     Returns
     -------
@@ -203,10 +213,11 @@ def match_lamps(
     ValueError
         For lamps or input that cannot be read.
     """
-    tables, lists, n_pixels = _read_arcs(arcs, medium, n_pixels, saturation, fwhm)
+    tables, lists, spectra, n_pixels = _read_arcs(arcs, medium, n_pixels, saturation, fwhm)
     observed = [_observed(table, lines) for table, lines in zip(tables, lists, strict=True)]
     lit = [k for k, arc in enumerate(observed) if len(arc.pixel)]
     tables, observed = [tables[k] for k in lit], [observed[k] for k in lit]
+    spectra = [spectra[k] for k in lit]
     if sum(len(o[0]) for o in observed) < 4 and pairs is None and guess is None:
         raise WavelengthError(
             f"Only {sum(len(o[0]) for o in observed)} usable lines were found in the arcs of "
@@ -228,6 +239,9 @@ def match_lamps(
         for table, seen in zip(tables, match.listed, strict=True)
     ]
     found = identify_lines(named, match.coefficients, n_pixels, fwhm=width, degree=degree)
+    if model_blends:
+        wavelengths = [one.wavelength for one in observed]
+        found = _model_blends(found, spectra, wavelengths, match.expected, n_pixels, width)
     curve = WavelengthSolution(
         found.coefficients,
         (0, n_pixels - 1),
@@ -244,11 +258,11 @@ def _names(lists):
 
 
 def _read_arcs(arcs, medium, n_pixels, saturation, fwhm):
-    """Line tables and line lists, one of each per arc."""
+    """Line tables, line lists and spectra (or None), one of each per arc."""
     entries = list(arcs.items()) if isinstance(arcs, dict) else [tuple(arc) for arc in arcs]
     if not entries:
         raise ValueError("There is no arc. Give a list of (lamps, spectrum).")
-    tables, lists = [], []
+    tables, lists, spectra = [], [], []
     for lamps, arc, *more in entries:
         if isinstance(lamps, LineList):
             lists.append(lamps.to_medium(medium))
@@ -256,13 +270,33 @@ def _read_arcs(arcs, medium, n_pixels, saturation, fwhm):
             lists.append(lamp_line_list(lamps, medium=medium))
         if hasattr(arc, "colnames"):
             tables.append(arc)
+            spectra.append(None)
         else:
             sigma = more[0] if more else None
             tables.append(find_lines(arc, uncertainty=sigma, saturation=saturation, fwhm=fwhm))
+            spectra.append(plain_spectrum(arc, sigma, saturation))
     sizes = {table.meta["n_pixels"] for table in tables if "n_pixels" in table.meta}
     if len(sizes) > 1 or (not sizes and n_pixels is None):
         raise ValueError(f"Arcs must share one detector, found lengths {sorted(sizes)} pixels.")
-    return tables, lists, int(n_pixels or sizes.pop())
+    return tables, lists, spectra, int(n_pixels or sizes.pop())
+
+
+def _model_blends(found, spectra, wavelengths, expected, n_pixels, width):
+    """Where most lines used are blends, ask the whole arcs how bright their members are."""
+    half, used = 0.5 * (n_pixels - 1), found.lines[found.lines["used"]]
+    if not len(used) or any(one is None for one in spectra):
+        return found
+    slope = np.polynomial.legendre.legder(found.coefficients) / half
+    slope = np.polynomial.legendre.legval(used["pixel"].value / half - 1, slope)
+    if np.median(used["uncertainty"].value / np.abs(slope)) < BLENDED * width:
+        return found
+    curve, covariance = correct_curve(
+        found.coefficients, spectra, wavelengths, expected, n_pixels, width
+    )
+    lines = found.lines.copy()
+    wave = np.polynomial.legendre.legval(lines["pixel"].value / half - 1, curve)
+    lines["residual"] = lines["wavelength"] - wave * u.AA
+    return replace(found, coefficients=curve, covariance=covariance, lines=lines)
 
 
 def _observed(table, lines):

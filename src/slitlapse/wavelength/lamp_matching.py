@@ -69,6 +69,8 @@ class LampMatch:
         part of the relation (an end, mostly) is wrong.
     listed : list of `ListedLines`
         Per arc, the lamp's lines as this spectrograph sees them under this relation.
+    expected : list of array
+        Per arc, the flux expected of every line in the lamp's list.
     """
 
     coefficients: np.ndarray
@@ -76,6 +78,7 @@ class LampMatch:
     rival: float
     weakest: float
     listed: list
+    expected: list
 
     @property
     def unmistakable(self):
@@ -172,10 +175,11 @@ def _follow(states, n_final, bright, arcs, n_pixels, prior, fwhm):
     learned = [_learned(arc, lines) for arc, lines in zip(arcs, listed, strict=True)]
     again = _settle(learned, best, n_pixels, [end_sigma] * 4, prior, fwhm, blend=True)
     best, listed = again[0], again[2]
+    expected = [_learned(*pair).strength for pair in zip(learned, listed, strict=True)]
     others = final[1:] + [state for k, state in enumerate(states) if k not in chosen]
     apart = _apart(np.array([state[0] for state in others]).reshape(-1, 6), best, n_pixels)
     different = [state[1] for state, far in zip(others, apart > ANOTHER * fwhm, strict=True) if far]
-    return LampMatch(best, evidence, max(different, default=-np.inf), weakest, listed)
+    return LampMatch(best, evidence, max(different, default=-np.inf), weakest, listed, expected)
 
 
 def _without_twins(states, n_pixels):

@@ -1,0 +1,135 @@
+"""Whole arcs: crowds of blends give the displacement back, with an honest uncertainty."""
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.nddata import StdDevUncertainty
+from numpy.polynomial import legendre
+from specutils import Spectrum
+
+from slitlapse.wavelength import WavelengthSolution, match_lamps
+from slitlapse.wavelength.arc_modelling import (
+    ArcSpectrum,
+    correct_curve,
+    model_arcs,
+    plain_spectrum,
+)
+from slitlapse.wavelength.line_lists import LineList
+from slitlapse.wavelength.simulate import arc_spectrum, simulate_spectrograph
+
+N = 600
+PIXELS = WavelengthSolution([0.5 * (N - 1) + 5000, 0.5 * (N - 1)], (0, N - 1), N)  # 5000 + pixel
+DISPLACED = np.array([0.21, -0.13, 0.05, 0.04])
+
+
+def crowd(rng, n=150, scatter=1.0, fwhm=3.0, counts=1e5):
+    """A line every four pixels, whose brightness nobody knows, behind a slit; and what is known."""
+    listed = np.sort(rng.uniform(5, N - 6, n))
+    expected = counts * rng.lognormal(-1.5, 1.0, n)
+    total = expected * np.exp(rng.normal(0, scatter, n)) * (rng.random(n) > 0.1)
+    seen = listed + legendre.legval(2 * listed / (N - 1) - 1, DISPLACED)
+    lines = LineList({"wavelength": (5000 + seen) * u.AA, "strength": total + 1e-9},
+                     meta={"medium": "air"})  # fmt: skip
+    kwargs = {"fwhm": fwhm, "slit": 0.7 * fwhm, "background": 30.0, "counts": total.max()}
+    clean = arc_spectrum(PIXELS, lines, **kwargs)
+    noise = np.sqrt(clean + 16)
+    return ArcSpectrum(rng.normal(clean, noise), noise, listed, expected)
+
+
+def error_of(model):
+    """Error and uncertainty along the detector."""
+    v = np.linspace(-0.95, 0.95, 40)
+    basis = legendre.legvander(v, 3)
+    sigma = np.sqrt(np.einsum("ij,jk,ik->i", basis, model.covariance, basis))
+    return basis @ (model.displacement - DISPLACED), sigma
+
+
+def test_a_crowd_tells_the_displacement_with_an_honest_uncertainty():
+    error, pull = [], []
+    for seed in range(12):
+        off, sigma = error_of(model_arcs([crowd(np.random.default_rng(seed))], fwhm=3.5))
+        error.append(np.sqrt(np.mean(off**2)))
+        pull.append(off / sigma)
+    assert np.median(error) < 0.03
+    # 12 crowds of 4 coefficients each
+    assert 1 - 4 / np.sqrt(2 * 48) < np.std(pull) < 1 + 4 / np.sqrt(2 * 48)
+
+
+def test_two_arcs_know_more_than_one_and_none_is_needed_to_have_an_uncertainty():
+    rng = np.random.default_rng(3)
+    both = [crowd(rng), crowd(rng)]
+    one, two = (error_of(model_arcs(arcs, fwhm=3.5))[1].mean() for arcs in (both[:1], both))
+    assert two < one
+    bare = [arc._replace(uncertainty=None) for arc in both]
+    off, sigma = error_of(model_arcs(bare, fwhm=3.5))
+    assert np.abs(off / sigma).max() < 4.5 and np.abs(off).max() < 0.1
+
+
+def test_bad_pixels_do_not_count():
+    arc = crowd(np.random.default_rng(5))
+    flux = arc.flux.copy()
+    flux[200:215] = np.nan
+    off, sigma = error_of(model_arcs([arc._replace(flux=flux)], fwhm=3.5))
+    assert np.abs(off / sigma).max() < 4.5
+
+
+def test_the_model_is_the_arc():
+    arc = crowd(np.random.default_rng(6))
+    (flux,) = model_arcs([arc], fwhm=3.5).fluxes
+    assert np.median(np.abs(flux - arc.flux) / np.hypot(arc.uncertainty, 0.02 * flux)) < 1.0
+
+
+def test_a_curve_is_corrected_by_the_displacement():
+    curve = np.array([5000 + 0.5 * (N - 1), 0.5 * (N - 1)])  # 1 angstrom per pixel
+    v, pulls = np.linspace(-0.95, 0.95, 40), []
+    seen = 0.5 * (N - 1) * (v + 1)
+    for seed in range(12):
+        arc = crowd(np.random.default_rng(seed), scatter=0.5)
+        model = model_arcs([arc], fwhm=3.5)
+        known = [(arc.flux, arc.uncertainty)], [5000 + arc.pixel], [arc.expected]
+        found, covariance = correct_curve(curve, *known, N, 3.5)
+        believed = legendre.legval(v, found) - 5000
+        # the lines that were believed to be there are seen here
+        np.testing.assert_allclose(believed + model.at(believed, N), seen, atol=1e-3)
+        basis = legendre.legvander(v, len(found) - 1)
+        sigma = np.sqrt(np.einsum("ij,jk,ik->i", basis, covariance, basis))
+        off = believed + legendre.legval(2 * believed / (N - 1) - 1, DISPLACED) - seen
+        pulls.append(off / sigma)
+    assert abs(np.std(pulls) - 1) < 4 / np.sqrt(2 * 48)
+    with pytest.raises(ValueError, match="nothing to fit"):
+        correct_curve(curve, known[0], [np.array([9000.0])], [np.ones(1)], N, 3.5)
+
+
+def test_spectra_become_plain_arrays():
+    sigma = np.array([1.0, 2.0, 0.0, 1.0])
+    arc = Spectrum(
+        flux=[1.0, 5.0, 2.0, 3.0] * u.electron,
+        spectral_axis=np.arange(4) * u.pix,
+        uncertainty=StdDevUncertainty(sigma),
+        mask=np.array([False, False, False, True]),
+    )
+    flux, found = plain_spectrum(arc, saturation=4.0)
+    np.testing.assert_array_equal(flux, [1, np.nan, np.nan, np.nan])
+    np.testing.assert_array_equal(found, sigma)
+    flux, found = plain_spectrum([1, 2, 3])
+    assert found is None and flux.dtype == float
+
+
+@pytest.mark.slow
+def test_blends_of_a_coarse_spectrograph_are_resolved_where_asked():
+    better = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        one = simulate_spectrograph(rng, n_pixels=1024, lamps=["Ne"], dispersion=(4.0, 6.0))
+        known = {"wavelength_range": one.rough_range(rng)}
+        off = []
+        for asked in (False, True):
+            found = match_lamps(one.arcs, model_blends=asked, **known)
+            used = found.lines["pixel"][found.lines["used"]].value
+            x = np.linspace(used.min(), used.max(), 200)
+            error = found.pixel_to_wavelength(x) - one.solution.pixel_to_wavelength(x)
+            off.append(np.sqrt(np.mean((error / one.solution.dispersion(x)).value ** 2)))
+            pull = (error / found.uncertainty(x)).value
+            assert np.sqrt(np.mean(pull**2)) < 4
+        better.append(off[1] / off[0])
+    assert np.median(better) < 0.7
