@@ -3,8 +3,8 @@ Traces beside specreduce's ``FitTrace``, on the same frames, in one run.
 
 Run ``python tests/benchmarks/bench_trace.py [frames]`` (``--quick``: one small frame, to see that
 it runs). Truth: Moffat stars (beta 3, FWHM 4.5 to 5.9 pixels) on a bent trace, sky of 200
-electrons, read noise 4. Errors are in pixels; times are CPU times, the best of several rounds, on one thread
-(set OMP_NUM_THREADS=1).
+electrons, read noise 4. Errors are in pixels; times are CPU times, the best of several
+rounds, on one thread (set OMP_NUM_THREADS=1).
 
 The Cramér-Rao bound is that of all rows of the frame, over a sky of one level per column. The
 window of the trace (20 rows on either side) and the slope of its sky cost 1 per cent of it in the
