@@ -77,9 +77,10 @@ class StoredExposures:
             for key, values in mine.items():
                 if key not in gathered:
                     nothing = np.nan if values.dtype.kind == "f" else 0
-                    shape = (*values.shape, len(self))
-                    gathered[key] = np.full(shape, nothing, values.dtype)
-                gathered[key][..., index] = values
+                    gathered[key] = np.full((len(self), *values.shape), nothing, values.dtype)
+                gathered[key][index] = values
+        for key in gathered:  # turned at the end: value by value would take minutes
+            gathered[key] = np.ascontiguousarray(np.moveaxis(gathered[key], 0, -1))
         return gathered
 
     def lost(self):
