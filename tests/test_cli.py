@@ -688,6 +688,11 @@ def test_the_night_file_may_stand_anywhere(call, folder, monkeypatch):
     assert text != (folder / "night.toml").read_text()
 
 
+def listen_to_interrupts():
+    """In the new process: tests that run in the background would make it deaf to them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="interrupts are sent in another way there")
 def test_a_watched_night_is_reduced_again_until_it_is_stopped(folder):
@@ -696,6 +701,7 @@ def test_a_watched_night_is_reduced_again_until_it_is_stopped(folder):
     process = subprocess.Popen(
         [sys.executable, "-m", "slitlapse", "reduce", str(folder / "night.toml"), "--watch", "1"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=listen_to_interrupts,
     )  # fmt: skip
     lines = []
     while not lines or "watching" not in lines[-1]:

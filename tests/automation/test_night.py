@@ -46,7 +46,7 @@ def test_errors_are_right_at_any_brightness_and_profile(tmp_path, level, sky, pr
         tmp_path, instrument=load_instrument("toy"), rng=np.random.default_rng(int(level)),
         n_exposures=8, stars=stars, profile=profile, sky_level=sky,
     )  # fmt: skip
-    result = reduce_night(read_night(truth.night_file))
+    result = reduce_night(read_night(truth.night_file), report=False)
     for star in stars:
         found = pulls(truth, star, result.series[star.name], "boxcar")
         assert 0.95 < found.std() < 1.05, f"star {star.name}"
@@ -63,7 +63,7 @@ def test_stars_at_the_slit_end_or_close_together_keep_their_light(tmp_path, rows
         tmp_path, instrument=load_instrument("toy"), rng=np.random.default_rng(100),
         n_exposures=8, stars=stars,
     )  # fmt: skip
-    result = reduce_night(read_night(truth.night_file))
+    result = reduce_night(read_night(truth.night_file), report=False)
     for star in stars:
         series = result.series[star.name]
         for kind in ("boxcar", "optimal"):
@@ -158,6 +158,15 @@ def test_a_night_without_science_frames_still_makes_its_calibrations(small):
     }
     assert "only calibrations" in result.summary()
     assert result.report.exists()
+
+
+def test_without_a_report_the_result_is_the_same_and_nothing_is_drawn(small):
+    drawn, undrawn = run(small), run(small, report=False)
+    assert drawn.report.exists() and undrawn.report is None
+    assert "report:" in drawn.summary() and "report:" not in undrawn.summary()
+    assert undrawn.verdict == drawn.verdict and undrawn.notes == drawn.notes
+    for name, series in drawn.series.items():
+        assert np.array_equal(series.flux, undrawn.series[name].flux, equal_nan=True)
 
 
 def test_a_series_read_from_its_file_is_the_one_returned(toy_night):

@@ -1,6 +1,6 @@
 """The night in one loop: the story of one exposure, told for all of them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from slitlapse.automation import products
@@ -13,6 +13,7 @@ from slitlapse.automation.report import night_report
 from slitlapse.automation.sky_model import plan_sky
 from slitlapse.automation.stars import place_stars
 from slitlapse.automation.store import fingerprint, one_run_at_a_time
+from slitlapse.automation.verdict import judge_night
 from slitlapse.automation.wavelength_check import check_wavelengths, tell_check, tell_unchecked
 from slitlapse.automation.wavelengths import solve_night
 from slitlapse.extraction import RowWindow
@@ -35,8 +36,8 @@ class NightResult:
         The file of each star.
     notes : tuple of str
         What was missing or left out, and what is lost by it.
-    report : `~pathlib.Path`
-        The page to look at.
+    report : `~pathlib.Path` or None
+        The page to look at, where one was drawn.
     verdict : tuple of str
         What deserves attention, in plain words.
     """
@@ -57,11 +58,12 @@ class NightResult:
             n_wave, n_time = series.shape
             lines.append(f"star {name}: {n_time} spectra of {n_wave} pixels in {self.files[name]}")
         lines += [f"verdict: {sentence}" for sentence in self.verdict]
-        lines.append(f"report: {self.report}")
+        if self.report is not None:
+            lines.append(f"report: {self.report}")
         return "\n".join(lines)
 
 
-def reduce_night(night, *, jobs=1, executor=None, progress=False):
+def reduce_night(night, *, jobs=1, executor=None, progress=False, report=True):
     """
     Reduce a night: raw frames to time-series spectra of its stars.
 
@@ -75,6 +77,9 @@ def reduce_night(night, *, jobs=1, executor=None, progress=False):
         Measures the exposures instead of own processes.
     progress : bool
         Whether to show a progress bar (never where the output is not a terminal).
+    report : bool
+        Whether to draw the report, which takes longer than a short night's exposures. There is
+        a verdict in any case.
 
     Returns
     -------
@@ -87,10 +92,10 @@ def reduce_night(night, *, jobs=1, executor=None, progress=False):
     """
     night.output.mkdir(parents=True, exist_ok=True)
     with one_run_at_a_time(night.output):
-        return _reduce(night, executor or jobs, progress)
+        return _reduce(night, executor or jobs, progress, report)
 
 
-def _reduce(night, workers, progress):
+def _reduce(night, workers, progress, draw):
     """Tell the story of the night, question by question."""
     log = log_night(night)  # what data did we gather?
     chosen = choose_frames(log, night)
@@ -98,8 +103,8 @@ def _reduce(night, workers, progress):
     notes = [*chosen.notes, *calibration.notes]
     if not len(chosen["science"]):
         write_basis(log, calibration, night)
-        report = night_report(night, log, chosen, calibration, [], {}, {}, notes)
-        return NightResult(night.output, notes=tuple(notes), report=report.path)
+        report = night_report(night, log, chosen, calibration, [], {}, {}, notes) if draw else None
+        return NightResult(night.output, notes=tuple(notes), report=report and report.path)
 
     placements = place_stars(night, chosen, calibration, notes)  # where is the light of stars?
     solutions, tilt = solve_night(night, chosen, calibration, placements, notes)
@@ -121,12 +126,14 @@ def _reduce(night, workers, progress):
             series[name].metadata["wavelength_check"] = tell_check(checks[name])
         series[name].write(files[name], overwrite=True)
     notes += tell_unchecked(checks, solutions)
+    result = NightResult(night.output, series, files, tuple(notes))
+    if not draw:
+        verdict = judge_night(series, solutions, arcs=len(chosen["arc"]), checks=checks)
+        return replace(result, verdict=tuple(verdict))
     report = night_report(
         night, log, chosen, calibration, placements, solutions, series, notes, checks
     )
-    return NightResult(
-        night.output, series, files, tuple(notes), report.path, tuple(report.verdict)
-    )
+    return replace(result, report=report.path, verdict=tuple(report.verdict))
 
 
 def write_basis(log, calibration, night):
