@@ -110,18 +110,19 @@ def test_every_benchmark_is_named_in_the_docs():
     } == named
 
 
+# as they are typed, but in a hurry: few and small frames instead of their arguments
 BENCHMARKS = sorted(
-    line.partition("  #")[0]
-    for line in script(DOCS / "how_do_we_know.rst")
-    if "tests/benchmarks/" in line
+    {
+        re.sub(r"\.py\b.*", ".py --quick", line)
+        for line in script(DOCS / "how_do_we_know.rst")
+        if "tests/benchmarks/" in line
+    }
 )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("line", BENCHMARKS, ids=lambda line: re.search(r"bench_(\w+)", line)[1])
 def test_a_benchmark_of_the_docs_prints_figures(line, tmp_path):
-    """As it is typed, but in a hurry: few and small frames instead of its arguments."""
-    quick = re.sub(r"\.py\b.*", ".py --quick", line)
-    said = typed([f'cd "{ROOT}"', quick], tmp_path)
+    said = typed([f'cd "{ROOT}"', line], tmp_path)
     assert re.search(r"\d\.\d", said)
     assert "Traceback" not in said and "fails" not in said
