@@ -3,16 +3,13 @@
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.nddata import StdDevUncertainty
 from numpy.polynomial import legendre
-from specutils import Spectrum
 
 from slitlapse.wavelength import WavelengthSolution, match_lamps
 from slitlapse.wavelength.arc_modelling import (
     ArcSpectrum,
     correct_curve,
     model_arcs,
-    plain_spectrum,
 )
 from slitlapse.wavelength.line_lists import LineList
 from slitlapse.wavelength.simulate import arc_spectrum, simulate_spectrograph
@@ -98,21 +95,6 @@ def test_a_curve_is_corrected_by_the_displacement():
     assert abs(np.std(pulls) - 1) < 4 / np.sqrt(2 * 48)
     with pytest.raises(ValueError, match="nothing to fit"):
         correct_curve(curve, known[0], [np.array([9000.0])], [np.ones(1)], N, 3.5)
-
-
-def test_spectra_become_plain_arrays():
-    sigma = np.array([1.0, 2.0, 0.0, 1.0])
-    arc = Spectrum(
-        flux=[1.0, 5.0, 2.0, 3.0] * u.electron,
-        spectral_axis=np.arange(4) * u.pix,
-        uncertainty=StdDevUncertainty(sigma),
-        mask=np.array([False, False, False, True]),
-    )
-    flux, found = plain_spectrum(arc, saturation=4.0)
-    np.testing.assert_array_equal(flux, [1, np.nan, np.nan, np.nan])
-    np.testing.assert_array_equal(found, sigma)
-    flux, found = plain_spectrum([1, 2, 3])
-    assert found is None and flux.dtype == float
 
 
 @pytest.mark.slow

@@ -7,6 +7,8 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.nddata import StdDevUncertainty
+from specutils import Spectrum
 
 from slitlapse.wavelength import (
     WavelengthError,
@@ -375,3 +377,22 @@ def test_sprat_agrees_with_the_table_of_whole_pixels_to_3_angstrom(arc, real_dat
     found = match_lamps([("Xe", spectrum)], wavelength_range=(3800, 8800))
     off = found.pixel_to_wavelength(pixel[inside]).value - wave[inside]
     assert np.sqrt(np.mean(off**2)) < 3.0
+
+
+def test_spectra_become_plain_arrays():
+    from slitlapse.wavelength import _good_parts
+
+    sigma = np.tile([1.0, 2.0, 0.0, 1.0], 5)
+    arc = Spectrum(
+        flux=np.tile([1.0, 5.0, 2.0, 3.0], 5) * u.electron,
+        spectral_axis=np.arange(20) * u.pix,
+        uncertainty=StdDevUncertainty(sigma),
+        mask=np.tile([False, False, False, True], 5),
+    )
+    flux, found = _good_parts(arc, saturation=4.0)
+    np.testing.assert_array_equal(flux, np.tile([1, np.nan, np.nan, np.nan], 5))
+    np.testing.assert_array_equal(found, sigma)
+    _, found = _good_parts(arc, uncertainty=sigma / 1000 * u.Unit(1000 * u.electron))
+    np.testing.assert_allclose(found, sigma)
+    flux, found = _good_parts(list(range(20)))
+    assert found is None and flux.dtype == float

@@ -45,8 +45,8 @@ import numpy as np
 
 from slitlapse._upstream import prefer
 
-from .arc_lines import find_lines
-from .arc_modelling import ArcModel, ArcSpectrum, correct_curve, model_arcs, plain_spectrum
+from .arc_lines import find_lines, unpack_spectrum
+from .arc_modelling import ArcModel, ArcSpectrum, correct_curve, model_arcs
 from .common_grid import ResampledSpectra, resample_flux
 from .dispersion_search import DispersionSearch, first_guesses, search_dispersion
 from .explain import (
@@ -274,11 +274,18 @@ def _read_arcs(arcs, medium, n_pixels, saturation, fwhm):
         else:
             sigma = more[0] if more else None
             tables.append(find_lines(arc, uncertainty=sigma, saturation=saturation, fwhm=fwhm))
-            spectra.append(plain_spectrum(arc, sigma, saturation))
+            spectra.append(_good_parts(arc, sigma, saturation))
     sizes = {table.meta["n_pixels"] for table in tables if "n_pixels" in table.meta}
     if len(sizes) > 1 or (not sizes and n_pixels is None):
         raise ValueError(f"Arcs must share one detector, found lengths {sorted(sizes)} pixels.")
     return tables, lists, spectra, int(n_pixels or sizes.pop())
+
+
+def _good_parts(arc, uncertainty=None, saturation=None):
+    """Flux, NaN where it is bad or saturated, and uncertainty or None, shape (n_pixels,)."""
+    flux, sigma, bad, _ = unpack_spectrum(arc, uncertainty)
+    flux[bad | (flux >= (np.inf if saturation is None else saturation))] = np.nan
+    return flux, sigma
 
 
 def _model_blends(found, spectra, wavelengths, expected, n_pixels, width):

@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from astropy.nddata import StdDevUncertainty
 from numpy.polynomial import legendre
 from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import ndtr
 
-__all__ = ["ArcModel", "ArcSpectrum", "correct_curve", "model_arcs", "plain_spectrum"]
+__all__ = ["ArcModel", "ArcSpectrum", "correct_curve", "model_arcs"]
 
 BRIGHTNESS_SCATTER = 1.2  # natural log of a line's flux over its expected flux
 WIDTH_SCATTER = (0.2, 0.5)  # natural log: of the Gaussian's width, of the slit's
@@ -196,23 +195,6 @@ def model_arcs(arcs, *, fwhm, degree=3, max_steps=10):
     return ArcModel(displacement, covariance, fluxes)
 
 
-def plain_spectrum(arc, uncertainty=None, saturation=None):
-    """Flux (NaN where it is bad or saturated) and uncertainty (or None) of an arc, as arrays."""
-    flux = getattr(arc, "flux", arc)
-    flux = np.array(getattr(flux, "value", flux), float)
-    if getattr(arc, "mask", None) is not None:
-        flux[np.asarray(arc.mask, bool)] = np.nan
-    if uncertainty is None and getattr(arc, "uncertainty", None) is not None:
-        uncertainty = arc.uncertainty.represent_as(StdDevUncertainty).array
-    if uncertainty is not None:
-        uncertainty = np.asarray(getattr(uncertainty, "value", uncertainty), float)
-        uncertainty = np.broadcast_to(uncertainty, flux.shape)
-        flux[~((uncertainty > 0) & np.isfinite(uncertainty))] = np.nan
-    if saturation is not None:
-        flux[flux >= saturation] = np.nan
-    return flux, uncertainty
-
-
 def correct_curve(coefficients, spectra, wavelengths, expected, n_pixels, fwhm):
     """
     Model whole arcs by a curve that is right to a fraction of a line width, and correct it.
@@ -222,7 +204,8 @@ def correct_curve(coefficients, spectra, wavelengths, expected, n_pixels, fwhm):
     coefficients : array
         Legendre, the curve so far (angstrom; detector on -1 ... +1).
     spectra : list of (flux, uncertainty)
-        As `plain_spectrum` gives them.
+        Plain arrays of shape (n_pixels,) in one unit; the flux is NaN where it is bad or
+        saturated, the uncertainty None where it is not known.
     wavelengths, expected : list of array
         Per arc, its lamp's lines and the flux expected of each.
     n_pixels : int

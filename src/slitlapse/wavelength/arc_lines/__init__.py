@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter1d, percentile_filter
 
 from .line_fit import fit_lines
 
-__all__ = ["find_lines"]
+__all__ = ["find_lines", "unpack_spectrum"]
 
 SIGMA_TO_FWHM = 2.3548200450309493
 
@@ -71,7 +71,7 @@ def find_lines(
     >>> print(f"{lines['pixel'][0]:.2f} +/- {lines['pixel_uncertainty'][0]:.2f}")
     80.25 pix +/- 0.01 pix
     """
-    flux, sigma, bad, unit = _unpack(spectrum, uncertainty, mask)
+    flux, sigma, bad, unit = unpack_spectrum(spectrum, uncertainty, mask)
     typical = 4.0 if fwhm is None else float(fwhm)
     for _ in range(3 if fwhm is None else 0):  # the width tells the filter, the filter the width
         typical = _typical_width(flux, _noise(flux, bad, sigma), bad, typical)
@@ -84,7 +84,25 @@ def find_lines(
     return _make_table(rows, flux, noise, bad, typical, unit, saturation, max_lines, min_snr)
 
 
-def _unpack(spectrum, uncertainty, mask):
+def unpack_spectrum(spectrum, uncertainty=None, mask=None):
+    """
+    Take an arc spectrum apart: what `find_lines` takes, as plain arrays of shape (n_pixels,).
+
+    Returns
+    -------
+    flux : array
+        In ``unit``; interpolated where it is bad, so that a peak finder finds nothing there.
+    sigma : array or None
+        Standard deviation, in ``unit``; None where it is not known.
+    bad : array of bool
+        Masked, not finite, or without a usable uncertainty.
+    unit : `~astropy.units.Unit` or None
+
+    Raises
+    ------
+    ValueError
+        If it is not one spectrum of 16 pixels or more, or has no good pixel.
+    """
     flux = getattr(spectrum, "flux", spectrum)
     if hasattr(spectrum, "flux"):
         if uncertainty is None and spectrum.uncertainty is not None:
