@@ -582,11 +582,23 @@ def test_saturated_pixels_are_masked_and_told(damaged):
 @pytest.mark.slow
 def test_every_note_is_said_once(damaged):
     lines = [line for line in damaged.said.splitlines() if "note:" in line]
+    lines = [line.removeprefix("slitlapse: ") for line in lines]
     assert lines
     assert len(lines) == len(set(lines))
     assert all(
         line.startswith("slitlapse: note: ") for line in damaged.done.stderr.strip().splitlines()
     )
+
+
+@pytest.mark.slow
+def test_a_file_that_is_cut_short_is_told_once_and_written_down(damaged):
+    note = "short.fits is left out: cut short, it ends before its data do"
+    assert damaged.said.count("short.fits") == 1
+    assert f"slitlapse: note: {note}" in damaged.done.stderr.splitlines()  # at once
+    series = SpectralTimeSeries.read(damaged.folder / "reduced" / "target.fits")
+    assert note in series.metadata["notes"]
+    page = (damaged.folder / "reduced" / "report" / "index.html").read_text()
+    assert note in page
 
 
 @pytest.mark.slow

@@ -35,7 +35,8 @@ def main(arguments=None):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", AstropyUserWarning)
-            warnings.showwarning = _Notes()
+            warnings.showwarning = notes = _Notes()
+            options.said = notes.said
             options.run(options)
     except KeyboardInterrupt:
         _say("stopped; finished exposures are kept, run it again to go on")
@@ -217,13 +218,13 @@ def run_reduce(options):
 
     if options.watch is None:
         result = reduce_night(read_night(options.night), jobs=options.jobs, progress=True)
-        print(result.summary())
+        print(result.summary(options.said))
         return
     for result in watch_night(options.night, every=options.watch, jobs=options.jobs, progress=True):
         if isinstance(result, Exception):
             _say(result)
         else:
-            print(result.summary())
+            print(result.summary(options.said))
         print("watching for new frames; Ctrl-C ends it", flush=True)
 
 

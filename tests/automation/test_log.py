@@ -52,9 +52,11 @@ def test_what_is_not_a_whole_frame_is_named_and_skipped(toy_night, changed):
     (night.data / name).unlink()
     (night.data / name).write_bytes(whole[: len(whole) // 2])
     (night.data / "notes.fits").write_text("cloudy until midnight")
-    with pytest.warns(FrameFileWarning, match="Skipped 2 of"):
+    with pytest.warns(FrameFileWarning) as warned:
         log = log_night(night)
     chosen = choose_frames(log, night)
+    # what is said at once and what is written down are the same words, and need no repetition
+    assert [str(each.message) for each in warned] == list(chosen.notes)
     assert kinds(chosen)["science"] == 11
     assert sorted(note.split(" is left out")[0] for note in chosen.notes) == sorted(
         [name, "notes.fits"]

@@ -134,7 +134,7 @@ def damage(path, how):
 def test_a_file_that_is_no_whole_frame_is_named_and_skipped(night, how, reason):
     bad = write(night / "bad.fits", shape=(200, 300))
     damage(bad, how)
-    with pytest.warns(FrameFileWarning, match=rf"Skipped 1 of 4 files: bad.fits: .*{reason}"):
+    with pytest.warns(FrameFileWarning, match=rf"^bad.fits is left out: .*{reason}"):
         headers, skipped = read_headers(night)
     assert len(headers) == 3
     assert list(skipped) == [bad]

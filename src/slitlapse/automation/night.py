@@ -49,9 +49,20 @@ class NightResult:
     report: Path | None = None
     verdict: tuple = ()
 
-    def summary(self):
-        """Say in a few lines what was made and where it is."""
-        lines = [f"note: {note}" for note in self.notes]
+    def summary(self, said=()):
+        """
+        Say in a few lines what was made and where it is.
+
+        Parameters
+        ----------
+        said : collection of str
+            Notes that the reader knows already, because they were said as warnings.
+
+        Returns
+        -------
+        str
+        """
+        lines = [f"note: {note}" for note in self.notes if note not in said]
         if not self.series:
             lines.append(f"There are no science frames: only calibrations, in {self.folder}")
         for name, series in self.series.items():

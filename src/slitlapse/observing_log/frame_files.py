@@ -134,7 +134,7 @@ def read_headers(files_or_folder, *, extension=0):
     Warns
     -----
     FrameFileWarning
-        If a file is skipped.
+        Of every file that is skipped, with the reason.
     """
     headers, skipped = [], {}
     for path in find_frames(files_or_folder):
@@ -145,12 +145,8 @@ def read_headers(files_or_folder, *, extension=0):
     reasons = "; ".join(f"{path.name}: {reason}" for path, reason in skipped.items())
     if not headers:
         raise FrameFileError(f"None of the {len(skipped)} files is a readable frame. {reasons}")
-    if skipped:
-        warnings.warn(
-            f"Skipped {len(skipped)} of {len(skipped) + len(headers)} files: {reasons}",
-            FrameFileWarning,
-            stacklevel=2,
-        )
+    for path, reason in skipped.items():
+        warnings.warn(f"{path.name} is left out: {reason}", FrameFileWarning, stacklevel=2)
     return headers, skipped
 
 
