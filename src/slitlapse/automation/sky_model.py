@@ -159,10 +159,11 @@ class SkyPlan:
             photon_factor=factor if np.isscalar(factor) else factor[rows],
             mask=None if mask is None else mask[rows],
         )
-        image = np.empty(data.shape)
+        image = np.empty(data.shape, dtype=fit.model.dtype)
         image[: rows.start], image[rows.stop :] = np.nan, np.nan
         image[rows] = fit.model
-        image[rows][~fit.good] = np.nan
+        if not fit.good.all():
+            image[rows][~fit.good] = np.nan
         return SkyModel(image, ApertureVariance(fit, rows))
 
     def _fit_columns(self, data, bad, name):

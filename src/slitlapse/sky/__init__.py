@@ -49,15 +49,23 @@ from .polynomial_background import ColumnFit, PolynomialBackground, fit_columns
 from .residual_baseline import residual_baseline
 from .sky_tilt import SkyTilt, SkyTiltError, SkyTiltWarning, measure_sky_tilt
 from .sky_windows import SkyWindows, SkyWindowWarning
-from .spline_sky import IlluminationWarning, SkyGeometry, SplineFit, SplineSky, TiltWarning
+from .spline_sky import (
+    IlluminationWarning,
+    SkyGeometry,
+    SplineFit,
+    SplineSky,
+    TiltWarning,
+    column_correlations,
+)
 from .supersampled_median import SupersampledSky, supersampled_median
 
 ColumnFit, PolynomialBackground, fit_columns = prefer(
     "specreduce.polynomial_background", ColumnFit, PolynomialBackground, fit_columns
 )
-IlluminationWarning, SkyGeometry, SplineFit, SplineSky, TiltWarning = prefer(
-    "specreduce.spline_sky", IlluminationWarning, SkyGeometry, SplineFit, SplineSky, TiltWarning
-)
+IlluminationWarning, SkyGeometry, SplineFit, SplineSky, TiltWarning, column_correlations = prefer(
+    "specreduce.spline_sky",
+    IlluminationWarning, SkyGeometry, SplineFit, SplineSky, TiltWarning, column_correlations,
+)  # fmt: skip
 
 __all__ = [
     "ColumnFit",
@@ -74,6 +82,7 @@ __all__ = [
     "SupersampledSky",
     "TiltWarning",
     "WindowPicker",
+    "column_correlations",
     "fit_columns",
     "measure_sky_tilt",
     "pick_windows",

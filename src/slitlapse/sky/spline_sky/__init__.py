@@ -10,9 +10,17 @@ from specreduce.tracing import Trace
 from specutils import Spectrum
 
 from .sky_geometry import IlluminationWarning, SkyGeometry, SplineFit
+from .sky_geometry.neighbouring_columns import column_correlations
 from .sky_geometry.one_spectrum import MOST_MISFIT
 
-__all__ = ["IlluminationWarning", "SkyGeometry", "SplineFit", "SplineSky", "TiltWarning"]
+__all__ = [
+    "IlluminationWarning",
+    "SkyGeometry",
+    "SplineFit",
+    "SplineSky",
+    "TiltWarning",
+    "column_correlations",
+]
 
 
 class TiltWarning(AstropyUserWarning):

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from .aperture_band import make_band
-from .banded_splines import BandedSplines
+from .banded_splines import PIXEL, BandedSplines
 from .left_out import solve_without
 from .one_spectrum import IlluminationWarning, slit_illumination
 from .outliers import WavelengthCuts, column_limit
@@ -102,7 +102,7 @@ class SkyGeometry:
         """Set the weights and factorise the normal equations."""
         self.variance = np.broadcast_to(np.asarray(variance, dtype=float), self.sky_pixels.shape)
         keep = self.sky_pixels if left_out is None else self.sky_pixels & ~left_out
-        self._weights = keep / self.variance
+        self._weights = (keep / self.variance).astype(PIXEL)
         self._factor = self._splines.factorise(self._weights)
         self._covariances, self._bands, self._prepared = {}, [], []
         # of the weights in each interval between knots
@@ -261,28 +261,31 @@ class SkyGeometry:
         -------
         `SplineFit`
         """
-        data = np.asarray(data, dtype=float)
+        data = np.asarray(data, dtype=PIXEL)
         bad = ~np.isfinite(data) if mask is None else mask | ~np.isfinite(data)
         if bad.any():
-            data = np.where(bad, 0.0, data)
+            data = np.where(bad, PIXEL(0), data)
         sky, everything = self.sky_pixels, self._splines.moments(self._weights * data)
+        noise = (np.asarray(part, dtype=PIXEL) for part in (photon_factor, read_variance))
+        photon_factor, read_variance = noise
         out = static = np.flatnonzero(bad & sky)
         if sigma is not None:
             out = np.union1d(static, self._cuts.glaring(data, ~bad, read_variance))
         coefficients, settled, limit = self._solve(everything, data, out), sigma is None, None
         for rounds_left in range(int(maxiters), -1, -1):
             model = self._splines.evaluate(coefficients)
-            variance = np.maximum(model, 0.0)
+            variance = np.maximum(model, 0)
             variance *= photon_factor
             variance += read_variance
             if settled or rounds_left == 0:
                 break
-            square = np.subtract(data, model)
-            square *= square
+            square = np.square(data - model)
+            wild = np.flatnonzero(square > PIXEL(sigma**2) * variance)
+            wild = wild[sky.ravel()[wild]]
             if limit is None:
-                limit = column_limit(square, variance, sky, sigma)
-            wild = np.flatnonzero(square > limit * variance)
-            wild = np.union1d(static, wild[sky.ravel()[wild]])
+                limit = column_limit(square, variance, sky, sigma, wild)
+            limits = limit[wild % data.shape[1]] * variance.ravel()[wild]
+            wild = np.union1d(static, wild[square.ravel()[wild] > limits])
             if np.array_equal(wild, out):
                 break
             out, before = wild, coefficients

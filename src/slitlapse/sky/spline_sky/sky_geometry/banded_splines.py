@@ -5,7 +5,9 @@ from scipy.linalg import cho_solve_banded, cholesky_banded
 from scipy.ndimage import minimum_filter1d
 from scipy.sparse import csr_array
 
-__all__ = ["BandedSplines"]
+__all__ = ["PIXEL", "BandedSplines"]
+
+PIXEL = np.float32
 
 
 class BandedSplines:
@@ -13,7 +15,8 @@ class BandedSplines:
     Cubic B-splines in a coordinate of every pixel, times polynomials along the rows.
 
     The design matrix has four times ``n_terms`` entries per pixel, the normal equations a
-    narrow band. What does not depend on the pixel values is made once.
+    narrow band. What does not depend on the pixel values is made once. Pixels are computed in
+    single precision, which is good to some ten-millionths of their value and twice as fast.
 
     Parameters
     ----------
@@ -77,7 +80,8 @@ class BandedSplines:
         self.counts = minimum_filter1d(self.held, 4, origin=1, mode="constant")
         self.knots = (first - 1 + np.arange(self.n_knots) + phase) * h  # centres of the splines
         self.taps = _taps(t)
-        self.taps *= (inside if scale is None else np.where(inside, scale, 0.0))[..., np.newaxis]
+        scale = inside if scale is None else np.where(inside, scale, 0.0)
+        self.taps *= scale.astype(PIXEL)[..., np.newaxis]
         self._make_matrices()
 
     def _make_matrices(self):
@@ -105,7 +109,7 @@ class BandedSplines:
 
     def moments(self, values):
         """Return the right-hand side of the normal equations for weighted ``values``."""
-        total = self._transpose @ values.ravel()
+        total = (self._transpose @ values.astype(PIXEL, copy=False).ravel()).astype(float)
         if self.n_terms == 1:
             return total
         along = total.reshape(-1, self.n_knots)
@@ -115,12 +119,13 @@ class BandedSplines:
         """Return the function in every pixel, array, shape (n_rows, n_x)."""
         if self.n_terms > 1:
             coefficients = self.along @ coefficients.reshape(-1, self.n_terms).T
-        return (self._matrix @ coefficients.ravel()).reshape(self.shape)
+        return (self._matrix @ coefficients.astype(PIXEL).ravel()).reshape(self.shape)
 
     def factorise(self, weights):
         """Sum the banded normal equations for ``weights`` and return their Cholesky factor."""
         n_terms, n_knots, n_rows = self.n_terms, self.n_knots, self.shape[0]
         band = np.zeros((4 * n_terms, n_knots * n_terms))
+        weights = weights.astype(float)  # sums of millions: their rounding would add up
         pairs = (self.along[:, :, np.newaxis] * self.along[:, np.newaxis]).reshape(n_rows, -1)
         cell = (self.interval + np.arange(n_rows)[:, np.newaxis] * n_knots).ravel()
         for apart in range(4):
@@ -215,8 +220,8 @@ class BandedSplines:
 def _taps(t):
     """Values of the four cubic B-splines at ``t`` in 0..1, last axis 4."""
     s = 1.0 - t
-    taps = np.empty((*t.shape, 4))  # filled one by one: frames are large
+    taps = np.empty((*t.shape, 4), dtype=PIXEL)  # filled one by one: frames are large
     taps[..., 0], taps[..., 3] = s**3, t**3
     taps[..., 1], taps[..., 2] = 4 - 3 * t**2 * (1 + s), 4 - 3 * s**2 * (1 + t)
-    taps /= 6
+    taps *= PIXEL(1 / 6)
     return taps

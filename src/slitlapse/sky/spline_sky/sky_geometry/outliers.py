@@ -73,7 +73,7 @@ class WavelengthCuts:
         return apart[(values > high[cell]) | (values < low[cell])]
 
 
-def column_limit(square, variance, sky, sigma):
+def column_limit(square, variance, sky, sigma, pixels):
     """
     Return the largest square of a residual, in units of its variance, that is no outlier.
 
@@ -86,13 +86,16 @@ def column_limit(square, variance, sky, sigma):
         Of the residuals.
     sky : array of bool, shape (n_rows, n_x)
     sigma : float
+    pixels : array of int
+        Flat numbers of those beyond ``sigma``: only their columns are looked at.
 
     Returns
     -------
     array, shape (n_x,)
     """
-    limit = np.full(square.shape[1], float(sigma) ** 2)
-    columns = np.flatnonzero(np.any(sky & (square > sigma**2 * variance), axis=0))
+    n_x = square.shape[1]
+    limit = np.full(n_x, float(sigma) ** 2)
+    columns = np.flatnonzero(np.bincount(pixels % n_x, minlength=n_x))
     step = max(len(square) // FEW, 1)
     few = (square[::step, columns] / variance[::step, columns]).T
     use = sky[::step, columns].T
