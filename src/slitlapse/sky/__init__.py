@@ -22,7 +22,8 @@ Forward
 `SkyWindows` and `pick_windows` choose where; `PolynomialBackground` or `SplineSky` fit (with
 `fit_columns` and `SkyGeometry` for plain arrays, in a loop over exposures); `measure_sky_tilt`
 finds the tilt where arcs have none; `supersampled_median` is the simple alternative. All
-tell the variance of a sum over an aperture, covariance included.
+tell the variance of a sum over an aperture, covariance included; `column_correlations` tells
+what errors in neighbouring columns have in common.
 
 Backward
 --------
