@@ -4,6 +4,8 @@ import numpy as np
 from scipy.linalg import cho_solve_banded, cholesky_banded, solveh_banded
 
 __all__ = [
+    "banded_inverse",
+    "banded_trace",
     "cubic_basis",
     "interpolating_spline",
     "likeliest_stiffness",
@@ -42,7 +44,7 @@ def roughness(size):
     return band + np.array([1e-9, 0, 0, 0])[:, None]
 
 
-def spline_equations(index, part, power, signal, size):
+def spline_equations(index, part, power, signal, size, *, slope=False):
     """
     Normal equations of the spline through points of any number of exposures.
 
@@ -54,6 +56,8 @@ def spline_equations(index, part, power, signal, size):
         Of each point: weight times scale squared, and weight times scale times value.
     size : int
         Number of coefficients.
+    slope : bool
+        The points tell the spline's slope instead of its value.
 
     Returns
     -------
@@ -61,7 +65,7 @@ def spline_equations(index, part, power, signal, size):
         Lower banded matrix.
     right : array of shape (size,)
     """
-    basis, _ = cubic_basis(part)
+    basis = cubic_basis(part)[slope]
     right, band = np.zeros(size), np.zeros((4, size))
     for a in range(4):
         at = (index + a - 1).ravel()
@@ -87,6 +91,27 @@ def solve_spline(band, right, stiffness):
     """Coefficients of the spline of these equations."""
     unit = stiffness * np.median(band[0][band[0] > 0])
     return solveh_banded(band + unit * roughness(right.size), right, lower=True)
+
+
+def banded_inverse(band, stiffness):
+    """Covariance of the coefficients of `solve_spline`, lower banded: only near neighbours."""
+    size, covariance = band.shape[1], np.zeros(band.shape)
+    unit = stiffness * np.median(band[0][band[0] > 0])
+    factor = cholesky_banded(band + unit * roughness(size), lower=True)
+    for first in range(0, size, 256):
+        columns = np.arange(first, min(first + 256, size))
+        unknown = np.zeros((size, len(columns)))
+        unknown[columns, columns - first] = 1.0
+        solved = cho_solve_banded((factor, True), unknown)
+        for k in range(len(band)):
+            inside = columns[columns + k < size]
+            covariance[k, inside] = solved[inside + k, inside - first]
+    return covariance
+
+
+def banded_trace(one, other):
+    """Trace of the product of two symmetric matrices, of which one at least is banded."""
+    return 2 * (one * other).sum() - (one[0] * other[0]).sum()
 
 
 def interpolating_spline(values, pad):

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from slitlapse.wavelength.spectral_shift.spline_template import (
+from slitlapse.wavelength.spectral_shift.joint_fit.spline_template import (
+    banded_inverse,
+    banded_trace,
     cubic_basis,
     interpolating_spline,
     likeliest_stiffness,
@@ -64,3 +66,34 @@ def test_noise_makes_the_template_stiffer():
         band, right = spline_equations(index, place - index, weight, weight * value, SIZE)
         chosen.append(likeliest_stiffness(band, right))
     assert chosen[1] > 10 * chosen[0]
+
+
+def test_slopes_have_equations_of_their_own():
+    rng = np.random.default_rng(3)
+    place = rng.uniform(2, SIZE - 4, 3000)
+    index = np.floor(place).astype(int)
+    told = (np.ones(3000), np.cos(place / 8) / 8, SIZE)
+    band, right = spline_equations(index, place - index, *told, slope=True)
+    slopes = spline_at_knots(np.gradient(solve_spline(band, right, 1e-6)))
+    np.testing.assert_allclose(slopes[5:-5], np.cos(np.arange(6, SIZE - 6) / 8) / 8, atol=1e-3)
+
+
+def test_the_covariance_is_the_inverse_of_the_equations():
+    rng = np.random.default_rng(4)
+    place = rng.uniform(2, SIZE - 4, 3000)
+    index = np.floor(place).astype(int)
+    band, _ = spline_equations(index, place - index, np.ones(3000), np.ones(3000), SIZE)
+
+    def dense(banded):
+        return sum(
+            np.diag(banded[k][: SIZE - k], -k) + (k > 0) * np.diag(banded[k][: SIZE - k], k)
+            for k in range(4)
+        )
+
+    whole = np.linalg.inv(
+        dense(band) + 0.3 * np.median(band[0][band[0] > 0]) * dense(roughness(SIZE))
+    )
+    found = banded_inverse(band, 0.3)
+    for k in range(4):
+        np.testing.assert_allclose(found[k][: SIZE - k], np.diag(whole, -k), rtol=1e-6, atol=1e-12)
+    assert np.isclose(banded_trace(found, band), np.trace(whole @ dense(band)))
