@@ -11,18 +11,40 @@ from slitlapse.automation.store import (
 
 def test_what_is_put_comes_back(tmp_path):
     store = ExposureStore(tmp_path / "kept", "k1")
-    arrays = {"A/flux": np.arange(5.0), "A/mask": np.array([True, False])}
+    arrays = {
+        "A/flux": np.arange(5.0),
+        "A/mask": np.array([True, False]),
+        "A/peak": np.arange(5, dtype=np.float32),
+        "A/sky": np.arange(5.0) - 3,
+        "A/shift": np.float64(0.3),
+        "AB/flux": np.arange(5.0) + 7,
+        "lost": np.array("why"),
+    }
     assert store.get("a.fits", "f" * 64) is None
     store.put("a.fits", "f" * 64, arrays)
     back = store.get("a.fits", "f" * 64)
     assert back.keys() == arrays.keys()
-    assert all(np.array_equal(back[name], arrays[name]) for name in arrays)
+    for name in arrays:
+        assert np.array_equal(back[name], arrays[name])
+        assert back[name].dtype == np.asarray(arrays[name]).dtype
+    one_star = store.get("a.fits", "f" * 64, "A/")
+    assert one_star.keys() == {name for name in arrays if name.startswith("A/")}
 
 
 def test_what_was_measured_under_other_decisions_is_not_used(tmp_path):
     ExposureStore(tmp_path, "k1").put("a.fits", "0" * 64, {"x": np.zeros(2)})
     assert ExposureStore(tmp_path, "k2").get("a.fits", "0" * 64) is None
     assert ExposureStore(tmp_path, "k1").get("a.fits", "1" * 64) is None
+
+
+def test_a_changed_byte_is_noticed(tmp_path):
+    store = ExposureStore(tmp_path, "k")
+    store.put("a.fits", "0" * 64, {"A/x": np.ones(20), "A/n": np.arange(3)})
+    path = store.path("a.fits", "0" * 64)
+    content = bytearray(path.read_bytes())
+    content[content.index(np.ones(3).tobytes()) + 3] ^= 1
+    path.write_bytes(content)
+    assert store.get("a.fits", "0" * 64) is None
 
 
 @pytest.mark.parametrize("length", [0, 10, 200])

@@ -247,7 +247,7 @@ def measure_star(plan, frame, name, view, shifts, sky, noise):
     """
     traces, window, centre = plan.traces, view.window, view.centre
     rows = window.rows
-    data = window.cut(frame.data) - window.cut(sky.image)
+    data = window.cut(frame.data).astype(float) - window.cut(sky.image)
     mask = window.outside | ~np.isfinite(data)
     if frame.mask is not None:
         mask |= window.cut(frame.mask)

@@ -16,7 +16,7 @@ __all__ = ["read", "write", "write_atomically"]
 FORMAT = "slitlapse series 1"
 
 
-def write_atomically(path, save):
+def write_atomically(path, save, *, lasting=True):
     """
     Write a file under another name, then put it in place in one step.
 
@@ -26,6 +26,9 @@ def write_atomically(path, save):
         Where the file shall be.
     save : callable
         Called with the temporary path; writes the file there.
+    lasting : bool
+        Whether to wait until the disk has it, so that the computer may crash, too. Not needed
+        for a file whose damage is noticed and which is quickly made again.
 
     Notes
     -----
@@ -39,8 +42,9 @@ def write_atomically(path, save):
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(name, 0o666 & ~umask)  # a temporary file is private; the result is not
-        with open(name, "rb+") as file:
-            os.fsync(file.fileno())
+        if lasting:
+            with open(name, "rb+") as file:
+                os.fsync(file.fileno())
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
