@@ -31,6 +31,7 @@ SCALARS = {
     "airmass": None,
     "spatial_shift": "pix",
     "spatial_shift_uncertainty": "pix",
+    "slit_position": "pix",
     "wavelength_shift": "pix",
     "wavelength_shift_uncertainty": "pix",
     "seeing": "pix",
@@ -63,6 +64,8 @@ def test_everything_that_the_design_names_is_there_with_its_unit(series):
     assert series.wavelike["wavelength"].unit == u.AA
     assert series.wavelike["wavelength_uncertainty"].unit == u.AA
     assert series.wavelike["pixel"].unit == u.pix
+    for lag in range(1, 7):
+        assert np.all(np.abs(series.wavelike[f"skyfit_correlation_{lag}"]) < 1)
     for width in series.metadata["widths"]:
         assert {f"flux_{width:g}", f"uncertainty_{width:g}"} <= set(series.fluxlike)
 
@@ -94,6 +97,15 @@ def test_all_stars_have_one_clock(toy_night):
     for other in others:
         assert np.array_equal(first.time.jd1, other.time.jd1)
         assert np.array_equal(first.time.jd2, other.time.jd2)
+
+
+def test_the_place_on_the_slit_is_where_the_star_was(toy_night):
+    """At the middle of the spectrum, which is what ``night.toml`` gives, too."""
+    for star in toy_night.truth.stars:
+        series = toy_night.result.series[star.name]
+        place = series.timelike["slit_position"].value
+        true = star.row + star.bend(320 / 639) + toy_night.truth.offsets
+        assert np.all(np.abs(place - true) < 0.1)  # an aperture's position, not a pull
 
 
 @pytest.mark.parametrize("lacking", ["target", "site"])

@@ -19,6 +19,27 @@ def curved(n=200):
     return (4000 + 2.0 * x + 1e-4 * x**2) * u.AA
 
 
+def test_errors_that_go_together_are_summed_with_their_covariance():
+    rng = np.random.default_rng(4)
+    n, rho = 12, np.zeros((2, 12))
+    rho[0, :-1], rho[1, :-2] = -0.4, rng.uniform(0, 0.2, 10)
+    variance = rng.uniform(1, 5, (n, 3))
+    mask = np.zeros((n, 3), bool)
+    mask[5, 1] = True
+    weights = overlap_matrix(np.arange(n + 1.0), np.array([0.0, 4.3, 4.8, 12.0]))
+    flux = np.full((n, 3), 100.0)
+    variances = {"fit": variance, "other": variance}
+    _, sums, lost = sum_in_bins(weights, flux, variances, mask, {"fit": rho})
+    for time in range(3):
+        error = np.sqrt(np.where(mask[:, time], 0, variance[:, time]))
+        correlation = np.eye(n) + sum(np.diag(r[: n - k], k) for k, r in enumerate(rho, 1))
+        correlation = correlation + correlation.T - np.eye(n)
+        share = weights.toarray() / (1 - lost[:, time])[:, None]
+        expected = np.einsum("bi,ij,bj->b", share * error, correlation, share * error)
+        assert np.allclose(sums["fit"][:, time], expected, rtol=1e-12)
+        assert np.allclose(sums["other"][:, time], (share**2 * error**2).sum(axis=1), rtol=1e-12)
+
+
 @pytest.mark.parametrize("direction", [1, -1])
 def test_the_sum_over_all_bins_is_the_sum_over_all_pixels(direction):
     rng = np.random.default_rng(1)

@@ -50,6 +50,40 @@ def test_the_errors_hold_the_noise_of_all_stars():
     assert abs(pulls.std() - 1) < 4 / np.sqrt(2 * pulls.size)
 
 
+def test_what_the_flat_has_wrong_belongs_to_the_level_as_long_as_the_star_stands_still():
+    rng = np.random.default_rng(12)
+    stars = []
+    for name, level, part in (("A", 4e5, 0.004), ("B", 6e5, 0.003)):
+        each = star(np.ones(200), rng, level, name=name, n_wave=400)
+        each.fluxlike["flux"] *= rng.normal(1, part, (400, 1))  # the same in all exposures
+        each.fluxlike["variance_flat"] = (part * each.flux) ** 2
+        each.fluxlike["uncertainty"] = np.hypot(each.uncertainty, part * each.flux)
+        each.timelike["slit_position"] = np.full(200, 50.0) * u.pix
+        each.timelike["seeing"] = np.full(200, 4.0) * u.pix
+        stars.append(each)
+    curves = light_curves(stars[0], stars[1:], wavelength=40 * u.AA)
+    pulls = ((curves.flux - 1) / curves.uncertainty).value
+    # the mean of all exposures was taken off
+    assert abs(pulls.std() * np.sqrt(200 / 199) - 1) < 4 / np.sqrt(2 * pulls.size)
+    ratio = stars[0].bin(wavelength=curve_edges(curves)) / stars[1].bin(
+        wavelength=curve_edges(curves)
+    )
+    relative = ratio.uncertainty / ratio.flux
+    whole = np.hypot(curves.uncertainty, curves.fluxlike["uncertainty_common"]) / curves.flux
+    assert np.allclose(whole, relative, rtol=1e-12)
+    assert np.all(curves.uncertainty < 0.6 * curves.fluxlike["uncertainty_common"])
+    for each in stars:  # one that jumps about among other pixels sees other errors each time
+        each.timelike["slit_position"] = 20.0 * np.arange(200) * u.pix
+    jumping = light_curves(stars[0], stars[1:], wavelength=40 * u.AA)
+    assert np.all(jumping.fluxlike["uncertainty_common"] < 0.1 * jumping.uncertainty)
+
+
+def curve_edges(curves):
+    return u.Quantity(
+        [*curves.wavelike["wavelength_lower"], curves.wavelike["wavelength_upper"][-1]]
+    )
+
+
 def test_without_a_comparison_the_target_alone_is_given():
     rng = np.random.default_rng(6)
     curve = light_curves(star(np.ones(10), rng, 1000))

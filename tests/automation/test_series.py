@@ -62,6 +62,33 @@ def test_binning_keeps_the_light_and_the_variance():
     assert np.allclose(total, one.uncertainty**2, rtol=1e-10)
 
 
+def with_sky_fit(series, correlation):
+    """The same with a sky whose errors in neighbouring columns go together."""
+    sky = np.full(series.shape, 500.0) * u.electron**2
+    fluxlike = series.fluxlike | {
+        "variance_skyfit": sky,
+        "uncertainty": np.sqrt(series.uncertainty**2 + sky),
+    }
+    wavelike = series.wavelike.copy()
+    for lag, values in enumerate(correlation, start=1):
+        wavelike[f"skyfit_correlation_{lag}"] = np.full(len(wavelike), values)
+    return SpectralTimeSeries(wavelike, series.timelike, fluxlike)
+
+
+def test_a_bin_knows_that_errors_of_the_sky_go_together():
+    plain, series = make_series(), with_sky_fit(make_series(), [-0.3, 0.1])
+    sky = series.bin(wavelength=60).fluxlike["variance_skyfit"]
+    assert np.allclose(sky.value, 500 * (60 + 2 * (-0.3 * 59 + 0.1 * 58)))
+    whole = series.bin(wavelength=60).uncertainty ** 2
+    assert np.allclose(whole, plain.bin(wavelength=60).uncertainty ** 2 + sky, rtol=1e-12)
+    # in time there is nothing in common, nor between pixels that were not neighbours
+    assert np.allclose(series.bin(time=8).fluxlike["variance_skyfit"].value, 8 * 500)
+    apart = series[::3].bin(wavelength=20).fluxlike["variance_skyfit"]
+    assert np.allclose(apart.value, 20 * 500)
+    every_second = series[::2].bin(wavelength=30).fluxlike["variance_skyfit"]
+    assert np.allclose(every_second.value, 500 * (30 + 2 * 0.1 * 29))
+
+
 def test_binned_noise_is_what_the_uncertainty_says():
     rng = np.random.default_rng(3)
     binned = make_series(n_time=400, rng=rng).bin(wavelength=17.3 * u.AA)

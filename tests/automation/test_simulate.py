@@ -8,6 +8,7 @@ from astropy.time import Time
 from slitlapse.automation import (
     NightError,
     SpectralTimeSeries,
+    light_curves,
     read_night,
     reduce_night,
     simulate_night,
@@ -164,7 +165,7 @@ def test_a_truth_sets_the_light_and_the_number_of_exposures(tmp_path):
 
 def depths_in_bins(truth, series, edges):
     """Depth minus true depth over the quoted error, shape (n_bins,): target over comparison."""
-    ratio = series["target"].bin(wavelength=edges) / series["comparison"].bin(wavelength=edges)
+    ratio = light_curves(series["target"], [series["comparison"]], wavelength=edges)
     true = 1.0
     for name, power in (("target", 1), ("comparison", -1)):
         star = series[name]

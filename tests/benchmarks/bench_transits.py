@@ -15,14 +15,20 @@ from pathlib import Path
 import astropy.units as u
 import numpy as np
 
-from slitlapse.automation import SpectralTimeSeries, read_night, reduce_night, simulate_night
+from slitlapse.automation import (
+    SpectralTimeSeries,
+    light_curves,
+    read_night,
+    reduce_night,
+    simulate_night,
+)
 from slitlapse.automation.scene import place_on_slit, transit_shape
 from slitlapse.instruments import load_instrument
 
 
 def depths(truth, series, edges):
     """Depth, true depth and quoted error in every bin, each of shape (n_bins,)."""
-    ratio = series["target"].bin(wavelength=edges) / series["comparison"].bin(wavelength=edges)
+    ratio = light_curves(series["target"], [series["comparison"]], wavelength=edges)
     true = [binned_truth(truth, series[name], edges) for name in ("target", "comparison")]
     shape = transit_shape(truth.hours)
     found = [
@@ -69,19 +75,27 @@ def one_night(seed, folder, n_exposures=24, n_bins=11, brightness=1.0, **kwargs)
 
 
 def main(nights=10, n_exposures=24, n_bins=11, levels=(0.1, 1.0, 3.0)):
-    """Print the pulls of several nights at three brightnesses."""
+    """Print the pulls of several nights at three brightnesses, and of all together."""
+    every = []
     for brightness in levels:
         pulls = []
         for seed in range(nights):
+            # no seed twice: nights of the same seed share weather and hits
+            own = seed + round(1000 * brightness)
             with tempfile.TemporaryDirectory() as folder:
-                pulls.append(one_night(seed, Path(folder), n_exposures, n_bins, brightness))
-        pulls = np.concatenate(pulls)
-        n = pulls.size
-        print(
-            f"stars x {brightness:3.1f}: {n} depths, mean {pulls.mean():+.3f} "
-            f"+- {1 / np.sqrt(n):.3f}, standard deviation {pulls.std():.3f} "
-            f"+- {1 / np.sqrt(2 * n):.3f}", flush=True,
-        )  # fmt: skip
+                pulls.append(one_night(own, Path(folder), n_exposures, n_bins, brightness))
+        every.append(np.concatenate(pulls))
+        tell(f"stars x {brightness:3.1f}", every[-1])
+    tell("all together", np.concatenate(every))
+
+
+def tell(name, pulls):
+    """Print mean and scatter of pulls, with the errors that chance gives them."""
+    n = pulls.size
+    print(
+        f"{name}: {n} depths, mean {pulls.mean():+.3f} +- {1 / np.sqrt(n):.3f}, "
+        f"standard deviation {pulls.std():.3f} +- {1 / np.sqrt(2 * n):.3f}", flush=True,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

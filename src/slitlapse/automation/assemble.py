@@ -60,7 +60,9 @@ def series_filename(name, taken):
     return f"{unique}.fits"
 
 
-def assemble_series(name, night, chosen, calibration, plans, exposures, wavelengths, notes):
+def assemble_series(
+    name, night, chosen, calibration, plans, exposures, wavelengths, notes, sky_correlation=None
+):
     """
     Put what was measured of one star into one series.
 
@@ -78,6 +80,8 @@ def assemble_series(name, night, chosen, calibration, plans, exposures, waveleng
     wavelengths : StarWavelengths or None
         Without it the wavelengths are pixel numbers.
     notes : sequence of str
+    sky_correlation : array, shape (n_lags, n_x), optional
+        Of the star, see `~slitlapse.automation.sky_correlations.sky_correlations`.
 
     Returns
     -------
@@ -99,12 +103,15 @@ def assemble_series(name, night, chosen, calibration, plans, exposures, waveleng
     mask = reasons != 0
     time, reference = _times(night, table)
     wavelike = _wavelike(wavelengths, fluxlike["flux"].shape[0])
+    for lag, values in enumerate(() if sky_correlation is None else sky_correlation, start=1):
+        wavelike[f"skyfit_correlation_{lag}"] = values
     timelike = QTable({"time": time})
     timelike["exposure_time"] = table["exposure_time"]
     _add_pointing(timelike, night, table)
     for key, unit in SCALAR_UNITS.items():
         timelike[key] = scalars[key] if unit is None else scalars[key] << unit
     _add_wavelength_shift(timelike, fluxlike, mask, wavelike)
+    timelike["slit_position"] = _middle_rows(plans, name, table) + timelike["spatial_shift"]
     timelike["filename"] = [str(each) for each in table["filename"]]
     _add_header_series(timelike, table)
     if wavelengths is not None and len(wavelengths.solutions) > 1:
@@ -113,6 +120,12 @@ def assemble_series(name, night, chosen, calibration, plans, exposures, waveleng
     fluxlike["reasons"] = u.Quantity(reasons.astype(np.int16))
     metadata = _metadata(name, night, chosen, calibration, plan, wavelengths, reference, notes)
     return SpectralTimeSeries(wavelike, timelike, fluxlike, mask, metadata)
+
+
+def _middle_rows(plans, name, table):
+    """Where the star's trace crosses the middle of the dispersion axis, for every exposure."""
+    traces = [plans[str(each)].traces[name].trace for each in table["filename"]]
+    return np.array([float(trace[len(trace) // 2]) for trace in traces]) * u.pix
 
 
 def _in_gap(plan, name):

@@ -11,6 +11,7 @@ __all__ = [
     "bin_edges",
     "overlap_matrix",
     "pixel_edges",
+    "sky_correlations_of",
     "sum_in_bins",
     "time_weights",
 ]
@@ -106,7 +107,7 @@ def overlap_matrix(edges, bins):
     return csr_array((np.concatenate(values), where), shape=(len(bins) - 1, len(low)))
 
 
-def sum_in_bins(weights, flux, variances, mask):
+def sum_in_bins(weights, flux, variances, mask, correlations=None):
     """
     Sum fluxes in bins, making up for masked samples by the star's own mean spectrum.
 
@@ -125,6 +126,9 @@ def sum_in_bins(weights, flux, variances, mask):
         Variances to sum with the squared weights.
     mask : array of bool, shape (n, m)
         True where a sample is bad.
+    correlations : dict of str to array, shape (n_lags, n), optional
+        For variances whose errors are not independent: entry [k - 1, i] is the correlation of
+        the samples i and i + k.
 
     Returns
     -------
@@ -146,11 +150,52 @@ def sum_in_bins(weights, flux, variances, mask):
     scale[:, good.all(axis=0)] = 1.0
     squared = weights.power(2)
     total = (weights @ np.where(good, flux, 0)) * scale
-    sums = {
-        name: (squared @ np.where(good, variance, 0)) * scale**2
-        for name, variance in variances.items()
-    }
+    sums = {}
+    for name, variance in variances.items():
+        variance = np.where(good, variance, 0)
+        sums[name] = squared @ variance
+        if correlations is not None and name in correlations:
+            sums[name] += _covariances(weights, variance, correlations[name])
+        sums[name] *= scale**2
     return total, sums, 1 - 1 / scale
+
+
+def _covariances(weights, variance, correlation):
+    """What neighbours that err together add to the variance of a sum, shape (n_bins, m)."""
+    error, total = np.sqrt(np.maximum(variance, 0)), 0.0
+    for lag, known in enumerate(correlation[: len(error) - 1], start=1):
+        both = weights[:, :-lag].multiply(weights[:, lag:]).tocsr()
+        total = total + 2 * (both @ (known[:-lag, None] * error[:-lag] * error[lag:]))
+    return total
+
+
+def sky_correlations_of(wavelike):
+    """
+    Read how errors of the sky go together in neighbouring pixels, for `sum_in_bins`.
+
+    Parameters
+    ----------
+    wavelike : `~astropy.table.QTable`, n_wave rows
+        With ``pixel`` and ``skyfit_correlation_1`` and so on: of each pixel with the next ones.
+
+    Returns
+    -------
+    dict of str to array, shape (n_lags, n_wave), or None
+        Of ``variance_skyfit``, for the pixels that are in the table, be they neighbours or
+        not; None where nothing is known.
+    """
+    names = [name for name in wavelike.colnames if name.startswith("skyfit_correlation_")]
+    if not names or "pixel" not in wavelike.colnames:
+        return None
+    table = np.zeros((len(names) + 1, len(wavelike)))  # row 0 is for what is too far apart
+    for lag in range(1, len(names) + 1):
+        table[lag] = u.Quantity(wavelike[f"skyfit_correlation_{lag}"]).value
+    known, pixel = np.zeros((len(names), len(wavelike))), u.Quantity(wavelike["pixel"]).value
+    for lag in range(1, min(len(names), len(pixel) - 1) + 1):
+        apart = np.rint(pixel[lag:] - pixel[:-lag]).astype(int)  # more than lag after a cut
+        apart = np.where((apart > 0) & (apart <= len(names)), apart, 0)
+        known[lag - 1, :-lag] = table[apart, np.arange(len(apart))]
+    return {"variance_skyfit": known}
 
 
 def time_weights(timelike, width):

@@ -5,6 +5,7 @@ import numpy as np
 
 from slitlapse.automation.binning import pixel_edges
 from slitlapse.automation.series import SpectralTimeSeries
+from slitlapse.automation.shared_errors import shared_flat_error
 
 __all__ = ["common_edges", "light_curves"]
 
@@ -69,7 +70,10 @@ def light_curves(target, comparisons=(), *, wavelength=None, weights=None):
     -------
     SpectralTimeSeries
         ``flux`` is the ratio over its own mean in time, so about 1; ``uncertainty`` its
-        standard deviation from the noise budgets of all stars.
+        standard deviation from exposure to exposure, from the noise budgets of all stars; and
+        ``fluxlike["uncertainty_common"]`` what all exposures have wrong together, that is the
+        flat's part as far as the stars stood still: it belongs to the level of the ratio, not
+        to its changes. The squares of both add up to those of the whole budget.
 
     Raises
     ------
@@ -93,10 +97,30 @@ def light_curves(target, comparisons=(), *, wavelength=None, weights=None):
     edges = wavelength
     if wavelength is None or u.Quantity(wavelength).ndim == 0:
         edges = common_edges([target, *comparisons], wavelength)
-    curve = target.bin(wavelength=edges)
+    curve = _binned(target, edges)
+    common = _relative(curve)
     if comparisons:
-        curve = curve / _reference([star.bin(wavelength=edges) for star in comparisons], weights)
-    return _normalise(curve)
+        reference = _reference([_binned(star, edges) for star in comparisons], weights)
+        common = common + _relative(reference)
+        curve = curve / reference
+    return _normalise(curve, common)
+
+
+def _binned(star, edges):
+    """Bin a star, and say which variance its exposures have in common."""
+    binned = star.bin(wavelength=edges)
+    flat = binned.fluxlike.get("variance_flat")
+    common = 0 * binned.flux.value if flat is None else flat.value * shared_flat_error(star)
+    binned.fluxlike["variance_common"] = common * binned.flux.unit**2
+    return binned
+
+
+def _relative(star):
+    """Common variance in units of the squared flux, shape (n_bins, n_time)."""
+    flux = star.flux.value
+    known = np.isfinite(flux) & (flux != 0)
+    common = np.nan_to_num(star.fluxlike["variance_common"].value)
+    return np.divide(common, flux**2, out=np.zeros_like(flux), where=known)
 
 
 def _reference(stars, weights):
@@ -108,9 +132,12 @@ def _reference(stars, weights):
     flux = sum(
         w[:, None] * np.nan_to_num(star.flux.value) for w, star in zip(each, stars, strict=True)
     )
-    variance = sum(
-        (w[:, None] * np.nan_to_num(star.uncertainty.value)) ** 2
-        for w, star in zip(each, stars, strict=True)
+    variance, common = (
+        sum((w**2)[:, None] * np.nan_to_num(v) for w, v in zip(each, values, strict=True))
+        for values in (
+            [star.uncertainty.value**2 for star in stars],
+            [star.fluxlike["variance_common"].value for star in stars],
+        )
     )
     counts = (each > 0)[:, :, None]  # a star without light in a bin does not mask it
     mask = np.logical_or.reduce(
@@ -121,7 +148,11 @@ def _reference(stars, weights):
     name = f"({name})" if len(stars) > 1 else name
     first = stars[0]
     unit = first.flux.unit
-    fluxlike = {"flux": flux * unit, "uncertainty": np.sqrt(variance) * unit}
+    fluxlike = {
+        "flux": flux * unit,
+        "uncertainty": np.sqrt(variance) * unit,
+        "variance_common": common * unit**2,
+    }
     return SpectralTimeSeries(
         first.wavelike, first.timelike, fluxlike, mask, first.metadata | {"star": name}
     )
@@ -136,8 +167,8 @@ def _noise_weight(star):
     return np.maximum(weight, 0)
 
 
-def _normalise(curve):
-    """Divide every bin by its mean in time, weighted by the errors."""
+def _normalise(curve, common):
+    """Divide every bin by its mean in time, weighted by the errors; split off what is common."""
     good = ~curve.mask & np.isfinite(curve.flux.value) & (curve.uncertainty.value > 0)
     weight = np.where(good, 1 / np.where(good, curve.uncertainty.value, 1) ** 2, 0)
     total = weight.sum(axis=1)
@@ -145,7 +176,13 @@ def _normalise(curve):
         mean = (weight * np.where(good, curve.flux.value, 0)).sum(axis=1) / total
         flux = curve.flux.value / mean[:, None]
         error = curve.uncertainty.value / np.abs(mean)[:, None]
-    fluxlike = {"flux": u.Quantity(flux), "uncertainty": u.Quantity(error)}
+        shared = np.minimum(np.abs(flux) * np.sqrt(common), error)
+        error = np.sqrt(error**2 - shared**2)
+    fluxlike = {
+        "flux": u.Quantity(flux),
+        "uncertainty": u.Quantity(error),
+        "uncertainty_common": u.Quantity(shared),
+    }
     return SpectralTimeSeries(
         curve.wavelike, curve.timelike, fluxlike, ~good | ~np.isfinite(flux), curve.metadata
     )

@@ -10,6 +10,7 @@ from slitlapse.automation.exposure import ExposurePlan, default_widths, needed_r
 from slitlapse.automation.log import choose_frames, log_night, write_log
 from slitlapse.automation.measure_all import measure_all
 from slitlapse.automation.report import night_report
+from slitlapse.automation.sky_correlations import sky_correlations
 from slitlapse.automation.sky_model import plan_sky
 from slitlapse.automation.stars import place_stars
 from slitlapse.automation.store import fingerprint, one_run_at_a_time
@@ -125,12 +126,14 @@ def _reduce(night, workers, progress, draw):
     key = fingerprint(products.decisions(night, plans))
     exposures = measure_all(night, chosen["science"], plans, key, workers, progress)
     notes += exposures.lost()
+    correlations = sky_correlations(next(iter(plans.values())))
     plans = {name: plan.measured() for name, plan in plans.items()}
     series, files, checks = {}, {}, {}
     for name in placements[0].traces:
         series[name] = assemble_series(
-            name, night, chosen, calibration, plans, exposures, solutions.get(name), notes
-        )
+            name, night, chosen, calibration, plans, exposures, solutions.get(name), notes,
+            correlations.get(name),
+        )  # fmt: skip
         files[name] = night.output / series_filename(name, series)
         if name in solutions:  # do the arc's wavelengths hold for the exposures?
             checks[name] = check_wavelengths(series[name], solutions[name])

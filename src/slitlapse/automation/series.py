@@ -218,10 +218,20 @@ class SpectralTimeSeries:
         squares = {name: turn(value.value) for name, value in parts.items()}
         squares["total"] = turn(self.uncertainty.value) ** 2
         mask = turn(self.mask) | ~np.isfinite(turn(self.flux.value))
-        flux, sums, missing = binning.sum_in_bins(weights, turn(self.flux.value), squares, mask)
+        together = None
+        if not transpose and "variance_skyfit" in squares:
+            together = binning.sky_correlations_of(self.wavelike)
+        if together is not None:  # what is left of the total has no memory
+            squares["total"] = squares["total"] - squares["variance_skyfit"]
+        flux, sums, missing = binning.sum_in_bins(
+            weights, turn(self.flux.value), squares, mask, together
+        )
+        total = sums.pop("total")
+        if together is not None:
+            total = total + sums["variance_skyfit"]
         fluxlike = {
             "flux": turn(flux) * self.flux.unit,
-            "uncertainty": turn(np.sqrt(sums.pop("total"))) * self.uncertainty.unit,
+            "uncertainty": turn(np.sqrt(total)) * self.uncertainty.unit,
             "bad_fraction": u.Quantity(turn(missing)),
         }
         fluxlike |= {name: turn(value) * parts[name].unit for name, value in sums.items()}
