@@ -224,7 +224,8 @@ class TraceMovie(FlipBook):
         here = self.trace + np.nan_to_num(shift.offset)  # not seen: where it would be
         _draw_trace(ax, here, shift.width_factor)
         center, span = np.asarray(here.trace), 2 * self.trace.reach
-        ax.set_ylim(center.min() - span, center.max() + span)
+        low, high = sorted(ax.get_ylim())
+        ax.set_ylim(max(center.min() - span, low), min(center.max() + span, high))
         return ax
 
     def limits(self):

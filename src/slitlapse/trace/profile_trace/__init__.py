@@ -1,6 +1,5 @@
 """Where does a star's light lie along the spectrum, and how wide is it there?"""
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -8,14 +7,14 @@ from astropy import units as u
 from specreduce.tracing import Trace
 
 from .compare_pixels import compare_pixels, measure_moments
-from .cut_out import cut_out, rough_width, rows_around
+from .cut_out import cut_out, mean_cut, rough_width, rough_window, rows_around, usual_reach
 from .follow_star import StarNotFoundError, follow_star
 from .look_over import TraceWarning, look_over
 from .measure_star import Model, StarLostError, measure_star
 from .read_image import plain_array, read_image
 from .smooth_curve import fit_smooth_curve
 from .solve_bins import add_up_bins
-from .star_profile import profile_evaluator, wings_evaluator
+from .star_profile import profile_evaluator
 from .trace_with_width import TraceWithWidth
 
 __all__ = ["ProfileTrace", "StarNotFoundError", "TraceWarning"]
@@ -47,8 +46,8 @@ class ProfileTrace(TraceWithWidth):
         Number of bins along the dispersion axis; ``None``: 16 columns in each, or
         64 or 256 where the star is too faint for that.
     window : float or None
-        Pixels on either side of the star that are looked at; ``None``: from its width, and no
-        farther than to a brighter star that is not one of the ``neighbours``.
+        Pixels on either side of the star that are looked at; ``None``: from its width, more
+        where nothing else shines, less if a bright star not among the ``neighbours`` is near.
     profile : {"moffat", "gaussian", "moments"}
         Model of the star, or flux-weighted moments within the window.
     beta : float or None
@@ -137,9 +136,11 @@ class ProfileTrace(TraceWithWidth):
             raise ValueError(f"bins must be 1 to {n_x}, the number of columns, but got {bins}.")
         choices = [max(n_x // n, 1) for n in COLUMNS_PER_BIN] if bins is None else [int(bins)]
         path = _follow(data, good, guess, 15.0 if window is None else window, neighbours)
-        width, alone = rough_width(data, good, path)
-        clear = np.inf if len(neighbours) else alone
-        self.window = int(np.ceil(min(_reach(width), clear) if window is None else window))
+        cut = mean_cut(data, good, path)
+        width, alone = rough_width(cut)
+        if window is None:
+            window = min(rough_window(cut, width), np.inf if len(neighbours) else alone)
+        self.window = int(np.ceil(window))
         shape = np.full(n_x, 1 / (4.0 if beta is None else beta)) if profile == "moffat" else None
         fit_shape = profile == "moffat" and beta is None
         start = Model(path, np.full(n_x, width), shape, np.asarray(neighbours, float))
@@ -148,9 +149,7 @@ class ProfileTrace(TraceWithWidth):
         found = None
         for n_bins in choices:  # a star too faint for short bins may be seen in longer ones
             try:
-                found = measure_star(
-                    start, compare, draw, bins=n_bins, fit_shape=fit_shape, models=models
-                )
+                found = measure_star(start, compare, draw, n_bins, fit_shape, models)
             except StarLostError as error:
                 if n_bins == choices[-1] and found is None:
                     raise StarNotFoundError(str(error)) from error
@@ -158,23 +157,20 @@ class ProfileTrace(TraceWithWidth):
             table = found.table
             if np.mean(table["center_uncertainty"] < FAINT * table["width"]) > 0.5:
                 break
-        log_width, model = found.width, found.model
-        width = replace(log_width, value=model.width, sigma=log_width.sigma * model.width)
-        self._take_over(image, profile, model, found.center, width)
-        self.table, self.read_noise = found.table, found.floor
-        if found.wings is not None:  # the curve is that of 1 / beta
-            sigma = found.wings.sigma if np.ndim(self.beta) else found.wings.sigma[0]
-            self.beta_uncertainty = sigma * self.beta**2
+        self._take_over(image, profile, *found)
         look_over(self)
 
-    def _take_over(self, image, profile, model, center, width):
-        """Keep the curves."""
+    def _take_over(self, image, profile, model, center, log_width, wings, floor, table):
+        """Keep what was found."""
         self.image, self.profile_family, self.beta = image, profile, model.beta
         self.neighbours, self.beta_uncertainty = tuple(float(d) for d in model.distances), None
+        if wings is not None:  # the curve is that of 1 / beta
+            sigma = wings.sigma if np.ndim(self.beta) else wings.sigma[0]
+            self.beta_uncertainty = sigma * self.beta**2
         self.trace, self.trace_uncertainty = center.value, center.sigma
-        self.trace_degree = center.degree
-        self.width, self.width_uncertainty = width.value, width.sigma
-        self.width_degree = width.degree
+        self.width, self.width_uncertainty = model.width, log_width.sigma * model.width
+        self.trace_degree, self.width_degree = center.degree, log_width.degree
+        self.table, self.read_noise = table, floor
         self._mask_outside()
 
     def profile(self, rows, offset=0.0, width_factor=1.0):
@@ -242,7 +238,7 @@ class ProfileTrace(TraceWithWidth):
         """Rows on either side of the trace that are looked at."""
         if self.window is not None:
             return int(np.ceil(self.window))
-        return int(np.ceil(_reach(self.width)))
+        return int(np.ceil(usual_reach(self.width)))
 
     def cut_out(self, image, reach=None, *, offset=0.0, columns=slice(None), mask=None):
         """
@@ -312,11 +308,6 @@ class ProfileTrace(TraceWithWidth):
         return part
 
 
-def _reach(width):
-    """Give the rows on either side that hold a star and enough sky beside it."""
-    return max(7.5 * float(np.median(width)) + 3, 8)
-
-
 def _follow(data, good, guess, reach, neighbours):
     """Give the rough row of the star in every column."""
     guess = guess.trace if isinstance(guess, Trace) else guess
@@ -336,7 +327,7 @@ def _comparer(data, good, reach, read_noise, variance, profile, fit_shape):
     """Give the function that compares the image with a model and adds up bins."""
 
     def compare(model, columns, n_bins):
-        cut, seen, rows = cut_out(data, good, model.center, reach, columns)
+        cut, seen, rows = cut_out(data, good, model.center, reach, columns, np.float32)
         x = np.arange(data.shape[1])[columns]
         beta = model.beta if np.ndim(model.beta) == 0 else model.beta[columns]
         noise = None if variance is None else cut_out(variance, good, model.center, reach, columns)
@@ -345,11 +336,10 @@ def _comparer(data, good, reach, read_noise, variance, profile, fit_shape):
             cut,
             seen,
             *where,
-            profile_evaluator(profile, beta, np.float32),
+            profile_evaluator(profile, beta, np.float32, wings=fit_shape),
             floor=read_noise,
             variance=None if noise is None else noise[0],
             neighbours=model.distances,
-            wider_wings=wings_evaluator(beta, dtype=np.float32) if fit_shape else None,
         )
         info, gradient = part["info"], part["gradient"]
         if profile == "moments":

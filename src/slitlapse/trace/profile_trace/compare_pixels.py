@@ -1,5 +1,7 @@
 """How should the model of a star move so that it matches the pixels of every column?"""
 
+import functools
+
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
@@ -22,7 +24,6 @@ def compare_pixels(
     floor=None,
     variance=None,
     neighbours=(),
-    wider_wings=None,
 ):
     """
     Fit flux and sky of every column, and say how centre and width should change.
@@ -39,16 +40,13 @@ def compare_pixels(
         Where the model stands, pixels.
     evaluate : callable
         ``evaluate(rows, center, width)`` returns the profile and its derivatives with respect to
-        centre and log width.
+        centre and log width, and to the shape where that is to be fitted.
     floor : float or None
         Noise of a pixel without any light, electron; ``None``: from the scatter beside the star.
     variance : `~numpy.ndarray`, shape (n_rows, n_x), or None
         Variance of every pixel from a model, used instead.
     neighbours : sequence of float
         Distances to other stars; further steps are theirs.
-    wider_wings : callable or None
-        ``wider_wings(rows, center, width)`` returns the derivative with respect to the shape, whose
-        step comes last.
 
     Returns
     -------
@@ -59,7 +57,9 @@ def compare_pixels(
         ``chi2``, ``solvable`` (n_x,); ``fine``, ``weight``, ``residual`` and what ``evaluate``
         gave as ``profile`` (n_rows, n_x); ``floor``.
     """
-    y = ((rows - center) / (0.5 * rows.shape[0])).astype(PIXEL)
+    half = 0.5 * len(rows)
+    y = np.arange(len(rows), dtype=PIXEL)[:, None] / PIXEL(half)
+    y = y + ((rows[0] - center) / half).astype(PIXEL)
     stars = [
         [part.astype(PIXEL, copy=False) for part in evaluate(rows, center + distance, width)]
         for distance in (0.0, *neighbours)
@@ -80,12 +80,11 @@ def compare_pixels(
         _calm(fit["values"][k], fit["inverse"][k, k], fit["solvable"]) for k in (0, *_others(parts))
     ]
     light = [a.astype(PIXEL) for a in calm]
-    steps = [sum(a * star[k] for a, star in zip(light, stars, strict=True)) for k in (1, 2)]
-    steps += [a * star[1] for a, star in zip(light[1:], stars[1:], strict=True)]
-    if wider_wings is not None:
-        at = (center + distance for distance in (0.0, *neighbours))
-        wings = (wider_wings(rows, c, width).astype(PIXEL, copy=False) for c in at)
-        steps.append(sum(a * wing for a, wing in zip(light, wings, strict=True)))
+    steps = [
+        functools.reduce(np.add, (a * star[k] for a, star in zip(light, stars, strict=True)))
+        for k in range(1, len(stars[0]))
+    ]
+    steps[2:2] = [a * star[1] for a, star in zip(light[1:], stars[1:], strict=True)]
     swept, solvable = _sweep(_gram([*parts, *steps, fit["residual"]], fit["weight"]), len(parts))
     solvable &= fit["solvable"]
     n, k = len(parts), len(parts) + len(steps)
@@ -99,7 +98,7 @@ def compare_pixels(
         "flux_by_step": swept[0, n : n + 2],
         "flux_variance": swept[0, 0],
         "sky": swept[1, k],
-        "slope": swept[2, k] / (0.5 * rows.shape[0]),
+        "slope": swept[2, k] / half,
         "solvable": solvable,
         "fine": fit["fine"],
         "residual": fit["residual"],
@@ -121,14 +120,17 @@ def _fit_columns(cut, seen, parts, weight, floor, variance):
     swept, solvable = _sweep(_gram([*parts, cut], weight), n)
     values, inverse = swept[:n, n], swept[:n, :n]
     model = _add(values, parts)
-    noise2 = variance if variance is not None else floor**2 + np.maximum(model, 0) + 1e-12
+    noise2 = variance if variance is not None else _noise2(model, floor)
     residual = cut - model
-    z = residual / np.sqrt(noise2)
+    z = np.sqrt(noise2)
+    np.divide(residual, z, out=z)
     some = z[:, :: max(z.shape[1] // 128, 1)]
     usual = _median(some)  # a profile that is a little wrong
     limit = HIT * np.maximum(1.4826 * _median(np.abs(some - usual)), 1)
-    fine = seen & (np.abs(z - usual) < limit)
-    hit = (seen & ~fine).any(axis=0)
+    z -= usual
+    fine = np.abs(z, out=z) < limit
+    fine &= seen
+    hit = (fine != seen).any(axis=0)
     for _ in range(3):  # a hit spoils the fit of its column: fit again without, and look again
         if not hit.any():
             break
@@ -138,7 +140,7 @@ def _fit_columns(cut, seen, parts, weight, floor, variance):
         values[:, hit], inverse[:, :, hit] = again[:n, n], again[:n, :n]
         solvable[hit] = fitted
         if variance is None:
-            noise2[:, hit] = floor**2 + np.maximum(model, 0) + 1e-12
+            noise2[:, hit] = _noise2(model, floor)
         residual[:, hit] = cut[:, hit] - model
         z = residual[:, hit] / np.sqrt(noise2[:, hit])
         fine[:, hit] = seen[:, hit] & (np.abs(z - usual) < limit)
@@ -151,6 +153,13 @@ def _fit_columns(cut, seen, parts, weight, floor, variance):
         "weight": fine / noise2,
         "residual": residual,
     }
+
+
+def _noise2(model, floor):
+    """Give the variance of pixels whose light is that of a model."""
+    noise2 = np.maximum(model, 0)
+    noise2 += floor**2 + 1e-12
+    return noise2
 
 
 def _median(a):
@@ -174,7 +183,7 @@ def _gram(columns, weight):
     for i, left in enumerate(columns):
         weighted = left * weight
         for j in range(i, n):
-            out[i, j] = out[j, i] = np.einsum("yx,yx->x", weighted, columns[j])
+            out[i, j] = out[j, i] = _sum(weighted, columns[j])
     return out
 
 
@@ -185,16 +194,19 @@ def _sweep(gram, n):
     The upper left block becomes its inverse, the upper right the solutions, the lower right what
     is left of the others once the first are free.
     """
-    size = np.einsum("iix->ix", gram[:n, :n]).copy()
+    size = [gram[k, k].copy() for k in range(n)]
     solvable = np.ones(gram.shape[-1], bool)
     for k in range(n):
-        pivot = gram[k, k]
-        solvable &= pivot > 1e-10 * size[k]
-        pivot = np.where(solvable, pivot, 1.0)
-        row, column = gram[k] / pivot, gram[:, k].copy()
-        gram -= column[:, None] * row
-        gram[k], gram[:, k] = row, -column / pivot
-        gram[k, k] = 1 / pivot
+        solvable &= gram[k, k] > 1e-10 * size[k]
+        inverse = 1 / np.where(solvable, gram[k, k], 1.0)
+        row = gram[k] * inverse
+        row[k] = inverse
+        for i, other in enumerate(gram):  # row by row: what is at work stays near
+            if i != k:
+                share = other[k].copy()
+                other -= share * row
+                other[k] = -share * inverse
+        gram[k] = row
     return gram, solvable
 
 
@@ -256,25 +268,34 @@ def measure_moments(part, cut, rows, center, width, reach):
     info, gradient : `~numpy.ndarray`, shape (n_x, 2, 2) and (n_x, 2)
         As from `compare_pixels`, with moments in place of the slopes of a profile.
     """
-    y = rows - center
-    inner = np.clip(np.minimum(0.6 * reach, 3 * width) + 0.5 - np.abs(y), 0, 1)
-    outer = (np.abs(y) > 0.6 * reach) & (inner == 0) & part["fine"]
+    y = np.arange(len(rows), dtype=PIXEL)[:, None] + (rows[0] - center).astype(PIXEL)
+    away = np.abs(y)
+    inner = np.minimum(0.6 * reach, 3 * width).astype(PIXEL) + PIXEL(0.5) - away
+    np.clip(inner, 0, 1, out=inner)
+    outer = ((away > 0.6 * reach) & (inner == 0) & part["fine"]).astype(PIXEL)
     basis = [np.ones_like(y), y]
-    swept, solvable = _sweep(_gram(basis, outer * 1.0), 2)
-    noise2 = np.where(part["weight"] > 0, 1 / np.where(part["weight"] > 0, part["weight"], 1), 0)
+    swept, solvable = _sweep(_gram(basis, outer), 2)
+    known = part["weight"] > 0
+    noise2 = known / np.where(known, part["weight"], 1)
     solvable = solvable & part["solvable"] & (part["fine"] | (inner == 0)).all(axis=0)
     n_x = y.shape[1]
     info, gradient = np.zeros((n_x, 2, 2)), np.zeros((n_x, 2))
     profile, *slopes = part["profile"]
-    for k, moment in enumerate((y, y**2 - width**2)):
+    rest = cut.astype(PIXEL, copy=False) - part["flux"].astype(PIXEL) * profile
+    for k, weight in enumerate((inner * y, inner * (away**2 - (width**2).astype(PIXEL)))):
         # the sky under the star is read from the outer rows: their share of the sum
-        sums = np.array([(inner * moment * b).sum(axis=0) for b in basis])
-        share = np.einsum("ijx,jx->ix", swept, sums)
-        weight = inner * moment - outer * (share[0] + share[1] * y)
-        excess = (weight * (cut - part["flux"] * profile)).sum(axis=0)
-        by_step = part["flux"] * (weight * slopes[k]).sum(axis=0)
-        noise = (weight**2 * noise2).sum(axis=0)
+        sums = [weight.sum(axis=0), _sum(weight, y)]
+        share = np.einsum("ijx,jx->ix", swept, sums).astype(PIXEL)
+        weight = weight - outer * (share[0] + share[1] * y)
+        excess = _sum(weight, rest)
+        by_step = part["flux"] * _sum(weight, slopes[k])
+        noise = _sum(weight * noise2, weight)
         precision = solvable / np.where(noise > 0, noise, 1)
         info[:, k, k] = by_step**2 * precision
         gradient[:, k] = by_step * excess * precision
     return info, gradient
+
+
+def _sum(left, right):
+    """Sum products over the rows."""
+    return np.einsum("yx,yx->x", left, right)

@@ -1,7 +1,9 @@
 """Where does a star go, roughly, when its trace is tilted or bowed?"""
 
+import itertools
+
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, uniform_filter1d
+from scipy.ndimage import gaussian_filter1d, minimum_filter1d, uniform_filter1d
 
 __all__ = ["StarNotFoundError", "follow_star"]
 
@@ -80,9 +82,10 @@ def _follow(data, good, guess, reach):
             row = np.argmax(np.clip(sharp, 0, 20).mean(axis=1))
         base = np.broadcast_to(np.asarray(row, float), n_x)
         x0 = base[np.rint(x).astype(int)]
-        start = _start(snr, x, x0, reach)
+        peaks = _peaks(snr)
+        start = _start(peaks, x, x0, reach)
         if start is not None:
-            offset = _walk(snr, x, x0, *start, 0.4 * reach)
+            offset = _walk(peaks, x, x0, *start, 0.4 * reach)
             seen = np.isfinite(offset)
             if seen.sum() >= min(4, (n_bins + 1) // 2):
                 return x[seen], offset[seen], base
@@ -123,29 +126,52 @@ def _median_of_five(a, b, c, d, e):
     return np.maximum(np.minimum(low, high), np.minimum(np.maximum(low, high), e))
 
 
-def _start(snr, x, x0, reach):
+def _peaks(snr):
+    """
+    List the maxima of each bin that stand out: rows, refined by parabolas, and log heights.
+
+    The height of a maximum is that above the higher of the lowest rows on either side.
+    """
+    if len(snr) < 3:
+        return [[] for _ in snr.T]
+    feet = [
+        minimum_filter1d(snr, FOOT + 1, axis=0, mode="nearest", origin=side)
+        for side in (FOOT // 2, -(FOOT // 2))
+    ]
+    below, inner, above = snr[:-2], snr[1:-1], snr[2:]
+    height = inner - np.maximum(*feet)[1:-1]
+    # column after column
+    x, y = np.nonzero(((inner >= below) & (inner > above) & (height > SEEN)).T)
+    a, b, c = below[y, x], inner[y, x], above[y, x]
+    row = y + 1 + np.clip(0.5 * (a - c) / (a - 2 * b + c), -0.5, 0.5)
+    found = list(zip((y + 1).tolist(), row.tolist(), np.log(height[y, x]).tolist(), strict=True))
+    ends = np.searchsorted(x, np.arange(snr.shape[1] + 1))
+    return [found[first:last] for first, last in itertools.pairwise(ends)]
+
+
+def _start(peaks, x, x0, reach):
     """Choose the bin, near the middle, and the row to start from."""
     away = np.abs(x - x.mean()) / max(np.ptp(x), 1.0)
-    for i in np.argsort(away)[: max(snr.shape[1] // 3, 1)]:
-        row = _nearest_maximum(snr[:, i], x0[i], reach)
+    for i in np.argsort(away)[: max(len(peaks) // 3, 1)]:
+        row = _nearest_maximum(peaks[i], x0[i], reach)
         if row is not None:
             return i, row
     return None
 
 
-def _walk(snr, x, x0, start, row, reach):
+def _walk(peaks, x, x0, start, row, reach):
     """Follow the star to both sides; NaN where it is not seen."""
-    offset = np.full(x.size, np.nan)
+    x, x0 = x.tolist(), x0.tolist()
+    offset = [np.nan] * len(x)
     offset[start] = row - x0[start]
-    for side in (range(start + 1, x.size), range(start - 1, -1, -1)):
-        seen = [start]
+    for side in (range(start + 1, len(x)), range(start - 1, -1, -1)):
+        seen = [(x[start], offset[start])]
         for i in side:
-            expected = _ahead(x[i], [(x[k], offset[k]) for k in seen[-5:]])
-            row = _nearest_maximum(snr[:, i], x0[i] + expected, reach)
+            row = _nearest_maximum(peaks[i], x0[i] + _ahead(x[i], seen), reach)
             if row is not None:
                 offset[i] = row - x0[i]
-                seen.append(i)
-    return offset
+                seen = [*seen[-4:], (x[i], offset[i])]
+    return np.array(offset)
 
 
 def _ahead(x, points):
@@ -157,25 +183,12 @@ def _ahead(x, points):
     return sorted(p[1] + slope * (x - p[0]) for p in points)[len(points) // 2]
 
 
-def _nearest_maximum(cut, row, reach):
-    """Find the maximum that is bright and near; refine it with a parabola through 3 pixels."""
-    low = max(int(np.ceil(row - reach)), 1)
-    part = cut[low - 1 : max(int(np.floor(row + reach)) + 2, 0)]
-    if part.size < 3:
-        return None
-    inner = part[1:-1]
-    lowest = cut[max(low - 1 - FOOT, 0) : low + part.size + FOOT].min()  # of all feet
-    peaks = np.flatnonzero((inner >= part[:-2]) & (inner > part[2:]) & (inner > lowest + SEEN))
-    heights = np.array([_height(cut, low + peak) for peak in peaks])
-    peaks, heights = peaks[heights > SEEN], heights[heights > SEEN]
-    if peaks.size == 0:
-        return None
-    best = peaks[np.argmax(np.log(heights) - 0.5 * ((low + peaks - row) / NEAR) ** 2)]
-    a, b, c = part[best : best + 3]
-    return low + best + float(np.clip(0.5 * (a - c) / (a - 2 * b + c), -0.5, 0.5))
-
-
-def _height(cut, row, reach=FOOT):
-    """Give the height of a maximum above the higher of the lowest rows on either side."""
-    low, high = cut[max(row - reach, 0) : row + 1].min(), cut[row : row + reach + 1].min()
-    return cut[row] - max(low, high)
+def _nearest_maximum(peaks, row, reach):
+    """Choose the maximum that is bright and near, of those within reach."""
+    best, found = -np.inf, None
+    for peak, refined, log_height in peaks:
+        away = peak - row
+        liking = log_height - 0.5 * (away / NEAR) ** 2
+        if abs(away) <= reach and liking > best:
+            best, found = liking, refined
+    return found

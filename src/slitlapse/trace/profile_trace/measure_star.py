@@ -49,7 +49,7 @@ class Model:
         return float(beta[0]) if np.ptp(beta) < 1e-9 * beta[0] else beta
 
 
-def measure_star(model, compare, draw_curve, *, bins, fit_shape, models=(None, None, None)):
+def measure_star(model, compare, draw_curve, bins, fit_shape, models=(None, None, None)):
     """
     Alternate between comparing pixels with the model and drawing smooth curves.
 

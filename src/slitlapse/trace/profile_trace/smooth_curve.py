@@ -4,9 +4,8 @@ from collections import namedtuple
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.polynomial.legendre import legvander
 from scipy.interpolate import BSpline
-from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dtrtri
 
 __all__ = ["Curve", "fit_smooth_curve"]
 
@@ -105,14 +104,14 @@ def fit_smooth_curve(
         k = int(np.argmin([fit.criterion for fit in fits]))
         fit = fits[k]
         z = matrices[k][:, : fit.n] @ (fit.inverse[: fit.n, : fit.n] @ fit.share[: fit.n]) - scaled
-        spread = max(1.4826 * np.median(np.abs(z[keep])), 1.0)
+        spread = max(1.4826 * _median(np.abs(z[keep])), 1.0)
         closer = np.abs(z) < sigma * np.sqrt(spread**2 + (floor / error) ** 2)
         if np.array_equal(closer, keep) or closer.sum() <= fit.n + 1:
             break
         keep = closer
     order = np.argsort(x[keep])
     points = x[keep][order]
-    near = 1.5 * np.median(np.diff(points)) if points.size > 1 else 0.0
+    near = 1.5 * _median(np.diff(points)) if points.size > 1 else 0.0
     terms, n_terms = families[k][0], len(fit.inverse)
 
     inside = np.arange(n_terms) < fit.sizes[:, None]  # which terms a size has
@@ -121,18 +120,16 @@ def fit_smooth_curve(
     def basis(where):
         return terms(2 * (where - span[0]) / span[1] - 1)[:, :n_terms]
 
-    def uncertainty(basis):
-        return _uncertainty(basis @ fit.inverse, fit, inside)
-
+    nodes = np.append(at[:: max(at.size // NODES, 1)], at[-1:])  # errors change slowly
     known = bases[k][keep][order, :n_terms]
-    first, last = _believed(points, uncertainty(known), floor, near)
+    ends = basis(np.clip(nodes, points[0] - near, points[-1] + near))
+    errors = _uncertainty(np.concatenate([known, ends]) @ fit.inverse, fit, inside)
+    first, last = _believed(points, errors[: points.size], floor, near)
     chord = max(SECANT * (last - first), 1.0)
     ends = np.array([first, first + chord, last - chord, last])
     within = np.clip(at, first, last)
     value, ends = np.split(basis(np.append(within, ends)) @ coefficients, [at.size])
-    nodes = np.append(at[:: max(at.size // NODES, 1)], at[-1:])  # errors change slowly
-    error = uncertainty(basis(np.clip(nodes, points[0] - near, points[-1] + near)))
-    error = np.interp(at, nodes, error)
+    error = np.interp(at, nodes, errors[points.size :])
     if not level_ends and (first > at[0] or last < at[-1]):
         # the chord over the last part: a tangent at the very end would wag
         slope = np.where(at < first, ends[1] - ends[0], ends[3] - ends[2]) / chord
@@ -142,10 +139,15 @@ def fit_smooth_curve(
 
 def _believed(points, error, floor, near):
     """Give the range in which the curve is known: not where it is merely what is left free."""
-    known = (error <= FAR_WORSE * np.median(error)) | (error <= FAR_OFF * floor) | (floor == 0)
+    known = (error <= FAR_WORSE * _median(error)) | (error <= FAR_OFF * floor) | (floor == 0)
     if known.all():
         return points[0] - near, points[-1] + near
     return points[known][0], points[known][-1]
+
+
+def _median(values):
+    """Give the (upper) median, faster than numpy for few values."""
+    return np.partition(values, values.size // 2)[values.size // 2]
 
 
 def _least(matrix, values, sizes, caution):
@@ -156,7 +158,8 @@ def _least(matrix, values, sizes, caution):
     coefficients (``share``) do not depend on each other.
     """
     r = np.linalg.cholesky(matrix.T @ matrix + 1e-13 * np.eye(matrix.shape[1])).T
-    share = solve_triangular(r, matrix.T @ values, trans="T")
+    inverse, _ = dtrtri(r)
+    share = (matrix.T @ values) @ inverse
     left = np.maximum((values**2).sum() - np.cumsum(share**2), 1e-12 * values.size)
     sizes = np.asarray(sizes)
     sizes = sizes[(sizes <= values.size) & (np.abs(r.diagonal()[sizes - 1]) > 1e-10)]
@@ -164,7 +167,7 @@ def _least(matrix, values, sizes, caution):
     best = np.argmax(bic <= bic.min() + caution)  # the shortest that is not clearly worse
     n = sizes[best]
     belief = np.exp(-0.5 * np.maximum(bic - bic[best], 0)) if caution == 0 else 1.0 * (sizes == n)
-    inverse = solve_triangular(r, np.eye(len(r)))[: sizes[-1], : sizes[-1]]
+    inverse = inverse[: sizes[-1], : sizes[-1]]
     reduced = left[n - 1] / max(values.size - n, 1)
     return Fit(bic[best], n, share[: sizes[-1]], inverse, reduced, sizes, belief / belief.sum())
 
@@ -181,10 +184,10 @@ def _uncertainty(basis, fit, inside):
 def _families(model, top, n_points):
     """List functions that give a curve's terms at positions scaled to -1..1, and how many count."""
     if model is None:
-        return [(lambda t: legvander(t, top), range(1, top + 2))]
+        return [(lambda t: _legendre(t, top), range(1, top + 2))]
     if isinstance(model, (int, np.integer)) and not isinstance(model, bool):
         n = min(int(model), max(n_points - 1, 0))
-        return [(lambda t: legvander(t, n), [n + 1])]
+        return [(lambda t: _legendre(t, n), [n + 1])]
     if isinstance(model, str) and model == "spline":
         pieces = range(1, max(top - 2, 1) + 1)
         return [(_spline_terms(n), [n + 3]) for n in pieces]
@@ -195,6 +198,17 @@ def _families(model, top, n_points):
         "A curve is None (degree chosen), a degree, 'spline', or an astropy model that is linear "
         f"in its parameters, but got {model!r}."
     )
+
+
+def _legendre(t, top):
+    """Give Legendre polynomials by their recurrence, shape (n, top + 1)."""
+    terms = np.ones((top + 1, t.size))
+    terms[1:2] = t
+    for k in range(2, top + 1):
+        np.multiply(terms[k - 1], t, out=terms[k])
+        terms[k] *= (2 * k - 1) / k
+        terms[k] -= (k - 1) / k * terms[k - 2]
+    return terms.T
 
 
 def _spline_terms(pieces):

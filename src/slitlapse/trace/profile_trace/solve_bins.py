@@ -1,6 +1,7 @@
 """What do the columns of a bin say together, and all bins about what they share?"""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -30,21 +31,19 @@ class Bins:
     gradient: np.ndarray
     empty: np.ndarray
 
-    @property
+    @cached_property
     def _inverse(self):
         """Inverse of what belongs to each bin, shape (n_bins, 2, 2)."""
         return np.linalg.inv(np.where(self.empty[:, None, None], np.eye(2), self.info[:, :2, :2]))
 
     def common_steps(self):
         """Give the steps common to all bins, those of the bins being free: shape (n - 2,)."""
-        left, right = self._without_local()
-        if left.shape[-1] == 0:
-            return np.zeros(0)
-        return np.linalg.pinv(left.sum(axis=0), hermitian=True) @ right.sum(axis=0)
+        _, right = self._without_local
+        return self._spread @ right.sum(axis=0)
 
     def last_by_bin(self):
         """Give the last step and its uncertainty as each bin alone sees it."""
-        left, right = (a[:, -1, -1] if a.ndim == 3 else a[:, -1] for a in self._without_local())
+        left, right = (a[:, -1, -1] if a.ndim == 3 else a[:, -1] for a in self._without_local)
         known = left > 0
         left = np.where(known, left, 1.0)
         return np.where(known, right / left, 0.0), np.where(known, 1 / np.sqrt(left), np.inf)
@@ -61,24 +60,33 @@ class Bins:
         -------
         steps, uncertainties : `~numpy.ndarray`, shape (n_bins, 2)
         """
-        right = self.gradient[:, :2] - np.einsum("bij,bj->bi", self.info[:, :2, 2:], common)
-        steps = np.einsum("bij,bj->bi", self._inverse, right)
+        steps = np.einsum("bij,bj->bi", self._inverse, self.gradient[:, :2])
+        steps -= np.einsum("bik,bk->bi", self._onto, common)
         variance = np.einsum("bii->bi", self._inverse).copy()
-        if common.shape[-1]:  # what is common is not known better than by all bins
-            left, _ = self._without_local()
-            spread = np.linalg.pinv(left.sum(axis=0), hermitian=True)
-            onto = np.einsum("bij,bjk->bik", self._inverse, self.info[:, :2, 2:])
-            variance += np.einsum("bik,kl,bil->bi", onto, spread, onto)
+        # what is common is not known better than by all bins
+        variance += np.einsum("bik,bik->bi", self._onto @ self._spread, self._onto)
         sigma = np.sqrt(variance)
         steps[self.empty], sigma[self.empty] = 0.0, np.inf
         return steps, sigma
 
+    @cached_property
+    def _onto(self):
+        """What the common steps do to those of each bin, shape (n_bins, 2, n - 2)."""
+        return self._inverse @ self.info[:, :2, 2:]
+
+    @cached_property
+    def _spread(self):
+        """Covariance of the common steps, shape (n - 2, n - 2)."""
+        left, _ = self._without_local
+        if left.shape[-1] == 0:
+            return np.zeros((0, 0))
+        return np.linalg.pinv(left.sum(axis=0), hermitian=True)
+
+    @cached_property
     def _without_local(self):
-        """Eliminate what belongs to each bin."""
-        cross = self.info[:, :2, 2:]
-        onto = np.einsum("bij,bjk->bik", self._inverse, cross)
-        left = self.info[:, 2:, 2:] - np.einsum("bji,bjk->bik", cross, onto)
-        right = self.gradient[:, 2:] - np.einsum("bji,bj->bi", onto, self.gradient[:, :2])
+        """The common unknowns alone, what belongs to each bin being eliminated."""
+        left = self.info[:, 2:, 2:] - np.einsum("bji,bjk->bik", self.info[:, :2, 2:], self._onto)
+        right = self.gradient[:, 2:] - np.einsum("bji,bj->bi", self._onto, self.gradient[:, :2])
         left[self.empty], right[self.empty] = 0.0, 0.0
         return left, right
 

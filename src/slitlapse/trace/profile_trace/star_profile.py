@@ -6,13 +6,13 @@ from functools import lru_cache, partial
 import numpy as np
 from scipy.special import gammaln, ndtr, stdtr
 
-__all__ = ["profile_evaluator", "wings_evaluator"]
+__all__ = ["profile_evaluator"]
 
 FWHM = np.sqrt(8 * np.log(2))  # of a Gaussian of sigma 1
 Table = namedtuple("Table", "step half cdf pdf slope")  # of a profile of width 1
 
 
-def profile_evaluator(family, beta=None, dtype=float):
+def profile_evaluator(family, beta=None, dtype=float, *, wings=False):
     """
     Give the function that integrates a profile family over pixels.
 
@@ -28,60 +28,28 @@ def profile_evaluator(family, beta=None, dtype=float):
     dtype : type
         Of the results; with ``numpy.float32`` the error is some 1e-7 of the total, and all is
         faster.
+    wings : bool
+        Whether the derivative with respect to 1 / beta is asked for, too.
 
     Returns
     -------
     callable
         ``evaluate(rows, center, width)`` with ``rows`` (n_rows, n_x) and the others (n_x,) gives
-        the profile and its derivatives with respect to centre and log width, (n_rows, n_x).
+        the profile and its derivatives with respect to centre and log width (and 1 / beta, at the
+        mean beta), (n_rows, n_x).
     """
     if family != "moffat":
-        return partial(_integrate, _tabulate("gaussian", None, dtype))
-    if np.ndim(beta) == 0:
-        return partial(_integrate, _tabulate("moffat", float(beta), dtype))
-    shape = 1 / np.asarray(beta)
+        return partial(_integrate, [_tabulate("gaussian", None, dtype)], None, None)
+    shape = 1 / np.asarray(beta, dtype=float)
     low, high = shape.min(), shape.max()
-    if high - low < 1e-6:
-        return partial(_integrate, _tabulate("moffat", float(1 / shape.mean()), dtype))
-    nodes = low, 0.5 * (low + high), high
-    share = [  # quadratic interpolation in 1 / beta between three tables
+    nodes = [float(shape.mean())] if high - low < 1e-6 else [low, 0.5 * (low + high), high]
+    shares = [  # quadratic interpolation in 1 / beta between three tables
         np.prod([(shape - b) / (a - b) for b in nodes if b != a], axis=0).astype(dtype)
         for a in nodes
     ]
     tables = [_tabulate("moffat", float(1 / a), dtype) for a in nodes]
-
-    def evaluate(rows, center, width):
-        parts = [_integrate(table, rows, center, width) for table in tables]
-        return tuple(
-            sum(s * part[k] for s, part in zip(share, parts, strict=True)) for k in range(3)
-        )
-
-    return evaluate
-
-
-def wings_evaluator(beta, step=0.01, dtype=float):
-    """
-    Give the function that evaluates the derivative of a Moffat profile with respect to 1 / beta.
-
-    Parameters
-    ----------
-    beta : float or `~numpy.ndarray`, shape (n_x,)
-        Exponent.
-
-    Returns
-    -------
-    callable
-        ``wings(rows, center, width)`` for consecutive rows, shape (n_rows, n_x).
-    """
-    table = _tabulate_wings(float(np.mean(beta)), step, dtype)
-
-    def wings(rows, center, width):
-        edges = _edges(rows, center, width, dtype)
-        near, d = _nearest(table, edges)
-        change = np.take(table.cdf, near) + d * np.take(table.pdf, near)
-        return change[1:] - change[:-1]
-
-    return wings
+    far = _tabulate_wings(float(np.mean(beta)), 0.01, dtype) if wings else None
+    return partial(_integrate, tables, shares if len(nodes) > 1 else None, far)
 
 
 @lru_cache(maxsize=256)
@@ -110,42 +78,48 @@ def _tabulate(family, beta, dtype, step=0.02, half=100.0):
     return Table(step, half, cdf, pdf, -2 * beta * t / alpha**2 / r * pdf)
 
 
-def _nearest(table, t):
-    """Give the nearest entry of a table, and how far it is."""
-    steps = np.clip((t + table.half) * (1 / table.step), 0, table.cdf.size - 1)
-    near = np.rint(steps)
-    steps -= near
-    steps *= table.step
-    return near.astype(np.intp), steps
-
-
-def _look_up(table, t):
-    """Read running integral and density at ``t``: Taylor series from the nearest entry."""
-    near, d = _nearest(table, t)
+def _look_up(table, near, d):
+    """Read running integral and density: Taylor series from the nearest entry."""
     pdf, rise = np.take(table.pdf, near), np.take(table.slope, near)
     rise *= d
-    cdf = np.take(table.cdf, near) + d * (pdf + 0.5 * rise)
+    cdf = np.take(table.cdf, near)
+    cdf += d * (pdf + 0.5 * rise)
     pdf += rise
     return cdf, pdf
 
 
 def _edges(rows, center, width, dtype):
-    """Give the edges of consecutive pixels from the star, in widths."""
-    n_x = np.broadcast_shapes(rows.shape[1:], np.shape(center), np.shape(width))
-    edges = np.empty((rows.shape[0] + 1, *n_x))
-    np.subtract(rows[0] - 0.5, center, out=edges[0])
-    np.subtract(rows, center - 0.5, out=edges[1:])
-    return np.divide(edges, width, out=edges).astype(dtype, copy=False)
-
-
-def _integrate(table, rows, center, width):
-    """Integrate over pixels; give the profile and what centre and log width change in it."""
-    if rows.shape[0] > 1 and np.all(np.diff(rows[:, :1], axis=0) == 1):  # pixels share edges
-        edges = _edges(rows, center, width, table.cdf.dtype)
-        cdf, pdf = _look_up(table, edges)
-        profile, by_t, by_w = (part[1:] - part[:-1] for part in (cdf, pdf, edges * pdf))
+    """Give the edges of pixels from the star, in widths, and which are lower and upper ones."""
+    n = len(rows)
+    if n > 1 and np.all(np.diff(rows[:, :1], axis=0) == 1):  # pixels share edges
+        first, size = rows[n // 2] - 0.5 - center, np.arange(n + 1, dtype=dtype) - n // 2
+        low, high = slice(n), slice(1, None)
+        edges = size[:, None] + first.astype(dtype)
     else:
-        low, high = (rows - 0.5 - center) / width, (rows + 0.5 - center) / width
-        (c0, p0), (c1, p1) = _look_up(table, low), _look_up(table, high)
-        profile, by_t, by_w = c1 - c0, p1 - p0, high * p1 - low * p0
-    return profile, by_t * np.asarray(-1 / width, by_t.dtype), -by_w
+        low, high = slice(n), slice(n, None)
+        edges = np.concatenate([rows - 0.5 - center, rows + 0.5 - center]).astype(dtype)
+    edges *= np.asarray(1 / width, dtype)
+    return edges, low, high
+
+
+def _integrate(tables, shares, wings, rows, center, width):
+    """Integrate over pixels; give the profile and what centre, log width (and shape) change."""
+    step, half, cdf, *_ = tables[0]
+    t, low, high = _edges(rows, np.asarray(center), np.asarray(width), cdf.dtype)
+    np.clip(t, -half, half, out=t)
+    near = np.rint(t * (1 / step))
+    d = t - near * step
+    near = near.astype(np.intp)
+    near += cdf.size // 2
+    cdf, pdf = _look_up(tables[0], near, d)
+    if shares is not None:
+        cdf, pdf = shares[0] * cdf, shares[0] * pdf
+        for table, share in zip(tables[1:], shares[1:], strict=True):
+            for total, part in zip((cdf, pdf), _look_up(table, near, d), strict=True):
+                total += share * part
+    parts = [cdf, pdf, t * pdf]
+    if wings is not None:
+        parts.append(np.take(wings.cdf, near) + d * np.take(wings.pdf, near))
+    profile, by_t, by_w, *by_shape = (part[high] - part[low] for part in parts)
+    by_t *= np.asarray(-1 / width, by_t.dtype)
+    return profile, by_t, np.negative(by_w, out=by_w), *by_shape
