@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from slitlapse.extraction import gaussian_profile, measure_diagnostics
+from slitlapse.extraction import diagnostic_arrays, gaussian_profile, measure_diagnostics
 from slitlapse.extraction.simulate import star_profile
 
 ROWS = np.arange(31)[:, None]
@@ -76,3 +76,14 @@ def test_chi2_is_one_for_the_right_model():
     fitted = (used * data / variance).sum(axis=0) / (used**2 / variance).sum(axis=0)
     table = measure_diagnostics(data, ROWS, centre, width, used, fitted, variance=variance)
     assert abs(table["chi2"].mean() - 1) < 4 * np.sqrt(2 / (n * 11)) + 0.01
+
+
+def test_arrays_are_the_table_without_its_units():
+    centre, width, flux = np.full(4, 15.2), np.full(4, 2.0), np.full(4, 1e4)
+    used = gaussian_profile(ROWS, centre, width)
+    given = (1.01e4 * used + 3, ROWS, centre, width, used, flux)
+    options = {"variance": np.full(used.shape, 25.0), "sky": 5.0 + ROWS * np.ones(4)}
+    arrays, table = diagnostic_arrays(*given, **options), measure_diagnostics(*given, **options)
+    assert list(arrays) == table.colnames == COLUMNS
+    for name, values in arrays.items():
+        np.testing.assert_array_equal(getattr(table[name], "value", table[name]), values)

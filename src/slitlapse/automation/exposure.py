@@ -12,7 +12,7 @@ from slitlapse.extraction import (
     PixelNoise,
     RowWindow,
     boxcar_sums,
-    measure_diagnostics,
+    diagnostic_arrays,
     optimal_sums,
 )
 from slitlapse.photons import MaskBits
@@ -263,7 +263,7 @@ def measure_star(plan, frame, name, view, shifts, sky, noise):
         data, rows, centre, half_widths, profiles[0], here, mask | hit, neighbours=others
     )
     lonely = data - np.nansum(best.flux[1:, None] * profiles[1:], axis=0) if near else data
-    diagnostics = measure_diagnostics(
+    diagnostics = diagnostic_arrays(
         lonely, rows, centre, view.width, profiles[0], best.flux[0],
         sky=window.cut(sky.image), mask=mask | hit,
     )  # fmt: skip
@@ -279,7 +279,7 @@ def measure_star(plan, frame, name, view, shifts, sky, noise):
     }
     result |= {f"boxcar_{part}": values for part, values in box.variances.items()}
     result |= {f"optimal_{part}": values[0] for part, values in best.variances.items()}
-    result |= {key: np.asarray(diagnostics[key]) for key in DIAGNOSTICS}
+    result |= {key: diagnostics[key] for key in DIAGNOSTICS}
     result["width_used"] = view.width
     return result
 
@@ -301,8 +301,10 @@ def _touches(frame, window, centre, half_width, bit):
     """Whether a pixel with this flag lies in the aperture, column by column."""
     if frame.flags is None:
         return np.zeros(len(centre), bool)
-    inside = np.abs(window.rows - centre) < half_width + 0.5
-    return (inside & ((window.cut(frame.flags) & bit) != 0)).any(axis=0)
+    flagged = (window.cut(frame.flags) & bit) != 0
+    if flagged.any():
+        flagged &= np.abs(window.rows - centre) < half_width + 0.5
+    return flagged.any(axis=0)
 
 
 def bias_level(frame):

@@ -29,7 +29,7 @@ seeing, bad pixels and cosmic rays; and compares with a published reduction of r
 from slitlapse._upstream import prefer
 from slitlapse.extraction.boxcar import BoxcarExtract, BoxcarSums, aperture_weights, boxcar_sums
 from slitlapse.extraction.cutout import RowWindow
-from slitlapse.extraction.diagnostics import measure_diagnostics
+from slitlapse.extraction.diagnostics import diagnostic_arrays, measure_diagnostics
 from slitlapse.extraction.noise_budget import NoiseBudget, scintillation_fraction
 from slitlapse.extraction.optimal import OptimalSums, ProfileExtract, optimal_sums
 from slitlapse.extraction.pixel_noise import PixelNoise
@@ -90,6 +90,7 @@ __all__ = [
     "TemporalOutliers",
     "aperture_weights",
     "boxcar_sums",
+    "diagnostic_arrays",
     "find_single_frame_outliers",
     "gaussian_profile",
     "measure_diagnostics",

@@ -4,7 +4,23 @@ import astropy.units as u
 import numpy as np
 from astropy.table import QTable
 
-__all__ = ["measure_diagnostics"]
+__all__ = ["diagnostic_arrays", "measure_diagnostics"]
+
+UNITS = {
+    "offset": u.pix,
+    "offset_uncertainty": u.pix,
+    "width": u.pix,
+    "measured_width": u.pix,
+    "measured_width_uncertainty": u.pix,
+    "peak": u.electron,
+    "largest_raw": u.adu,
+    "n_bad": None,
+    "bad_fraction": None,
+    "chi2": None,
+    "sky_level": u.electron,
+    "sky_slope": u.electron / u.pix,
+    "baseline": u.electron,
+}
 
 
 def measure_diagnostics(
@@ -66,37 +82,82 @@ def measure_diagnostics(
         * ``sky_level`` (electron per pixel, at the star), ``sky_slope`` (the same per row);
         * ``baseline`` (electron per pixel): mean of what is left beside the star.
     """
+    found = diagnostic_arrays(
+        data, rows, centre, width, profile, flux, variance=variance, sky=sky, mask=mask, raw=raw,
+        reference=reference, half_width=half_width,
+    )  # fmt: skip
+    table = QTable()
+    for name, unit in UNITS.items():
+        table[name] = found[name] if unit is None else found[name] * unit
+    return table
+
+
+def diagnostic_arrays(
+    data,
+    rows,
+    centre,
+    width,
+    profile,
+    flux,
+    *,
+    variance=None,
+    sky=None,
+    mask=None,
+    raw=None,
+    reference=None,
+    half_width=None,
+):
+    """
+    Measure the columns of `measure_diagnostics`, quicker than a table is made.
+
+    Parameters
+    ----------
+    data, rows, centre, width, profile, flux
+        As in `measure_diagnostics`.
+    variance, sky, mask, raw, reference, half_width
+        As in `measure_diagnostics`.
+
+    Returns
+    -------
+    dict of str to `~numpy.ndarray`, each of shape (n_x,)
+        In the units of the table, without saying so.
+    """
     bad = np.zeros(data.shape, bool) if mask is None else mask
     offset = rows - centre
     reach = 3 * width if half_width is None else np.broadcast_to(half_width, np.shape(width))
     inside = np.abs(offset) <= reach
-    near, far = inside & ~bad, ~inside & ~bad
+    near, far = inside & ~bad, ~(inside | bad)
     model = flux * profile
     residual = np.where(bad, 0, data - model)
     weight = near / (1.0 if variance is None else np.where(variance > 0, variance, np.inf))
     shape = _moments(residual, weight, profile, offset, flux)
     unknown = np.nan if variance is None else 1.0
     base = 0.0 if reference is None else centre - reference
-    table = QTable()
-    table["offset"] = (base + shape[0]) * u.pix
-    table["offset_uncertainty"] = unknown * shape[1] * u.pix
-    table["width"] = np.asarray(width, dtype=float) * u.pix
-    table["measured_width"] = width * (1 + shape[2]) * u.pix
-    table["measured_width_uncertainty"] = unknown * width * shape[3] * u.pix
-    table["peak"] = model.max(axis=0) * u.electron
     largest = np.full(len(centre), np.nan)
     if raw is not None:
         largest = np.where(inside, raw, -np.inf).max(axis=0)
-    table["largest_raw"] = largest * u.adu
-    table["n_bad"] = (inside & bad).sum(axis=0)
-    table["bad_fraction"] = _divide((profile * (inside & bad)).sum(0), (profile * inside).sum(0))
-    table["chi2"] = _chi_square(residual, variance, near)
     level, slope = _line(sky, inside, offset)
-    table["sky_level"] = level * u.electron
-    table["sky_slope"] = slope * u.electron / u.pix
-    left = np.where(far, residual, 0).sum(axis=0)
-    table["baseline"] = _divide(left, far.sum(axis=0)) * u.electron
-    return table
+    lost = _sum(profile, inside & bad)
+    return {
+        "offset": base + shape[0],
+        "offset_uncertainty": unknown * shape[1],
+        "width": np.asarray(width, dtype=float),
+        "measured_width": width * (1 + shape[2]),
+        "measured_width_uncertainty": unknown * width * shape[3],
+        "peak": model.max(axis=0),
+        "largest_raw": largest,
+        "n_bad": (inside & bad).sum(axis=0),
+        "bad_fraction": _divide(lost, _sum(profile, inside)),
+        "chi2": _chi_square(residual, variance, near),
+        "sky_level": level,
+        "sky_slope": slope,
+        "baseline": _divide(_sum(residual, far), far.sum(axis=0)),
+    }
+
+
+def _sum(values, where):
+    """Sum over the rows where a condition holds, shape (n_x,)."""
+    return np.einsum("yx,yx->x", values, where.astype(float))
 
 
 def _divide(a, b):
@@ -119,17 +180,21 @@ def _moments(residual, weight, profile, offset, flux):
     by_shift, by_width = -slope, -(profile + offset * slope)
 
     def dot(a, b):
-        return np.einsum("yx,yx,yx->x", weight, a, b)
+        return np.einsum("yx,yx->x", a, b)
 
-    norm = dot(profile, profile)
-    by_shift = by_shift - _divide(dot(by_shift, profile), norm) * profile
-    by_width = by_width - _divide(dot(by_width, profile), norm) * profile
-    shift_norm = dot(by_shift, by_shift)
-    mixed = _divide(dot(by_width, by_shift), shift_norm)
-    by_width = by_width - mixed * by_shift
-    width_norm = dot(by_width, by_width)
-    widening = _divide(dot(residual, by_width), flux * width_norm)
-    shift = _divide(dot(residual, by_shift), flux * shift_norm) - widening * mixed
+    weighted = weight * profile
+    norm = dot(weighted, profile)
+    by_shift -= _divide(dot(by_shift, weighted), norm) * profile
+    by_width -= _divide(dot(by_width, weighted), norm) * profile
+    weighted = weight * by_shift
+    shift_norm = dot(by_shift, weighted)
+    mixed = _divide(dot(by_width, weighted), shift_norm)
+    shift = _divide(dot(residual, weighted), flux * shift_norm)
+    by_width -= mixed * by_shift
+    weighted = weight * by_width
+    width_norm = dot(by_width, weighted)
+    widening = _divide(dot(residual, weighted), flux * width_norm)
+    shift -= widening * mixed
     width_error = _divide(1.0, np.abs(flux) * np.sqrt(width_norm))
     shift_error = np.hypot(_divide(1.0, np.abs(flux) * np.sqrt(shift_norm)), width_error * mixed)
     return shift, shift_error, widening, width_error
@@ -147,9 +212,9 @@ def _line(sky, inside, offset):
     """Level at the star and slope along the slit of the subtracted sky."""
     if sky is None:
         return np.full((2, inside.shape[1]), np.nan)
-    number = inside.sum(axis=0)
-    mean_t = _divide((offset * inside).sum(axis=0), number.astype(float))
-    mean_s = _divide((sky * inside).sum(axis=0), number.astype(float))
+    number = inside.sum(axis=0).astype(float)
+    mean_t = _divide(_sum(offset, inside), number)
+    mean_s = _divide(_sum(sky, inside), number)
     t = np.where(inside, offset - mean_t, 0)
-    slope = _divide((t * sky).sum(axis=0), (t * t).sum(axis=0))
+    slope = _divide(np.einsum("yx,yx->x", t, sky), np.einsum("yx,yx->x", t, t))
     return mean_s - slope * mean_t, slope

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ class PixelNoise:
                 "negative. Check gain and read noise of the amplifiers."
             )
 
-    @property
+    @cached_property
     def bad(self):
         """True where a pixel has no usable noise: no sensitivity, or no finite variance."""
         if self.variance is not None:
@@ -96,13 +97,13 @@ class PixelNoise:
         """
         if self.variance is not None:
             return {"star": 0.0, "sky": 0.0, "read": self.variance, "dark": 0.0, "flat": 0.0}
-        s = self._sensitivity()
+        per_count, sky, dark, read, ripple = self._constant
         return {
-            "star": light / s,
-            "sky": np.maximum(self.sky, 0) / s,
-            "read": (self.read_noise / s) ** 2,
-            "dark": np.maximum(self.dark, 0) / s,
-            "flat": ((light + np.maximum(self.sky, 0)) * self.sensitivity_uncertainty / s) ** 2,
+            "star": light * per_count,
+            "sky": sky * per_count,
+            "read": read,
+            "dark": dark * per_count,
+            "flat": (light + sky) ** 2 * ripple,
         }
 
     def total(self, light):
@@ -120,12 +121,11 @@ class PixelNoise:
         """
         if self.variance is not None:
             return self.variance, 0.0, 0.0
-        s, sky = self._sensitivity(), np.maximum(self.sky, 0)
-        constant = np.asarray(self.read_noise / s) ** 2 + (sky + np.maximum(self.dark, 0)) / s
-        if np.ndim(self.sensitivity_uncertainty) == 0 and self.sensitivity_uncertainty == 0:
-            return constant, 1 / s, 0.0
-        ripple = (self.sensitivity_uncertainty / s) ** 2
-        return constant + sky**2 * ripple, 1 / s + 2 * sky * ripple, ripple
+        per_count, sky, dark, read, ripple = self._constant
+        constant = read + (sky + dark) * per_count
+        if np.ndim(ripple) == 0 and ripple == 0:
+            return constant, per_count, 0.0
+        return constant + sky**2 * ripple, per_count + 2 * sky * ripple, ripple
 
     def cut(self, window):
         """
@@ -152,8 +152,19 @@ class PixelNoise:
                 parts["aperture_variance"] = cut(window)
         return replace(self, **parts)
 
-    def _sensitivity(self):
-        """Sensitivity, with 1 where it is unusable (those pixels are `bad`)."""
+    @cached_property
+    def _constant(self):
+        """
+        What does not depend on the star, made once.
+
+        Variance per count, counts of sky and of dark, variance of reading, and variance per
+        squared count by the flat; with a sensitivity of 1 where it is unusable (`bad` pixels).
+        """
         if np.ndim(self.sensitivity) == 0:
-            return float(self.sensitivity)
-        return np.where(self.bad, 1.0, self.sensitivity)
+            per_count = 1 / float(self.sensitivity)
+        else:
+            sensitivity = np.asarray(self.sensitivity)
+            per_count = 1 / np.where(self.bad, sensitivity.dtype.type(1), sensitivity)
+        read = np.square(self.read_noise * per_count)
+        ripple = np.square(self.sensitivity_uncertainty * per_count)
+        return per_count, np.maximum(self.sky, 0), np.maximum(self.dark, 0), read, ripple

@@ -69,30 +69,43 @@ def aperture_weights(rows, centre, half_width, profile):
     `~numpy.ndarray`, shape (n_rows, n_x)
         1 inside, 0 outside, between 0 and 1 at the edges.
     """
-    offset = rows - centre
-    weights = np.minimum(half_width - offset, 0.5) - np.maximum(-half_width - offset, -0.5)
-    np.clip(weights, 0, 1, out=weights)
+    half_widths = np.broadcast_to(half_width, (1, len(centre)))
+    return _all_weights(rows - centre, half_widths, profile)[0]
+
+
+def _all_weights(offset, half_widths, profile):
+    """`aperture_weights` of several apertures, shape (n_width, n_rows, n_x)."""
+    weights = (half_widths + 0.5)[:, None] - np.abs(offset)
+    # an aperture narrower than a pixel may lie within one
+    np.clip(weights, 0, np.minimum(2 * half_widths, 1)[:, None], out=weights)
     if profile is None:
         return weights
-    columns = np.arange(offset.shape[1])
-    edges = [np.rint(centre + side * half_width).astype(int) for side in (-1, 1)]
-    first = np.broadcast_to(rows, offset.shape)[0]
-    y, x = np.concatenate(edges) - np.tile(first, 2), np.tile(columns, 2)
-    seen = (y >= 0) & (y < len(offset))
-    y, x = y[seen], x[seen]
-    half = np.broadcast_to(half_width, np.shape(centre))[x]
-    upper, lower = np.minimum(half - offset[y, x], 0.5), np.maximum(-half - offset[y, x], -0.5)
-    near = [np.clip(y + step, 0, len(profile) - 1) for step in (-1, 0, 1)]
-    below, here, above = np.log(np.maximum([profile[row, x] for row in near], 1e-15))
+    n_rows, n_x = offset.shape
+    edges = np.stack([-half_widths, half_widths])
+    y = np.rint(edges - offset[0]).astype(int)
+    where = [np.broadcast_to(part, y.shape) for part in np.indices(half_widths.shape, sparse=True)]
+    number, x, half = *where, np.broadcast_to(half_widths, y.shape)
+    seen = (y >= 0) & (y < n_rows)
+    if not seen.all():
+        y, number, x, half = y[seen], number[seen], x[seen], half[seen]
+    away = offset.take(y * n_x + x)
+    lower, upper = np.maximum(-half - away, -0.5), np.minimum(half - away, 0.5)
+    near = np.stack([np.clip(y + step, 0, n_rows - 1) for step in (-1, 0, 1)])
+    below, here, above = np.log(np.maximum(profile.take(near * n_x + x), 1e-15))
     slope, bend = (above - below) / 2, (above + below - 2 * here) / 2
     # a pixel's mean is smoother than the light in it: take the width of the pixel out again
     sharper = 1 / (1 + np.maximum(bend, -3) / 6)
+    slope, bend = sharper * slope, sharper * bend
 
     def light(low, high):
-        t = (low + high) / 2 + (high - low) / 2 * NODES[:, None]
-        return (high - low) * (PARTS @ np.exp(sharper * t * (slope + bend * t)))
+        middle, reach = (low + high) / 2, (high - low) / 2
+        terms = []
+        for node, part in zip(NODES, PARTS, strict=True):
+            t = middle + node * reach
+            terms.append(part * np.exp(t * (slope + bend * t)))
+        return 2 * reach * sum(terms)
 
-    weights[y, x] = light(lower, upper) / light(-0.5, 0.5)
+    weights.put((number * n_rows + y) * n_x + x, light(lower, upper) / light(-0.5, 0.5))
     return weights
 
 
@@ -133,19 +146,25 @@ def boxcar_sums(data, rows, centre, half_widths, profile, noise, mask=None, *, n
     each pixel's own noisy count); where the signal is low, that of its running mean, so that an
     upward fluctuation does not claim a larger error for itself.
     """
+    offset = rows - centre
     half_widths = np.asarray(half_widths, dtype=float)
+    half_widths = half_widths if half_widths.ndim == 2 else half_widths[:, None]
+    half_widths = np.broadcast_to(half_widths, (len(half_widths), len(centre)))
+    near = slice(0, len(data))
+    if neighbours is None:  # others are solved for in all rows
+        near = _rows_within(offset, half_widths.max())
     bad = noise.bad | ~np.isfinite(data)
-    bad = bad if mask is None else bad | mask
-    counts, good = np.where(bad, data.dtype.type(0), data), ~bad
-    weights = [aperture_weights(rows, centre, half, profile) for half in half_widths]
-    enclosed = np.array([np.einsum("yx,yx->x", w, profile) for w in weights])
-    kept = profile * good
-    kept = _ratio(np.array([np.einsum("yx,yx->x", w, kept) for w in weights]), enclosed)
+    bad = (bad if mask is None else bad | mask)[near]
+    counts, inside = np.where(bad, data.dtype.type(0), data[near]), profile[near]
+    weights = _all_weights(offset[near], half_widths, inside)
+    enclosed = np.einsum("wyx,yx->wx", weights, inside)
+    kept = 1 - _ratio(_lost(weights, inside, bad), enclosed)
     raise_by = _ratio(1.0, np.where(kept > 1e-9, kept, np.nan))
-    effective, others = [w * good for w in weights], 0.0
+    weights[:, bad] = 0
+    others = 0.0
     if neighbours is not None:
-        effective, others = _without(effective, counts, *neighbours)
-    flux = raise_by * np.array([np.einsum("yx,yx->x", w, counts) for w in effective])
+        weights, others = _without(weights, counts, *neighbours)
+    flux = raise_by * np.einsum("wyx,yx->wx", weights, counts)
     star = np.nan_to_num(np.mean(_ratio(flux, enclosed), axis=0))
     lit = np.maximum(star, 1e-3)  # never quite dark, so that its variance can be scaled below
     parts = noise.parts(lit * profile + others)
@@ -153,28 +172,39 @@ def boxcar_sums(data, rows, centre, half_widths, profile, noise, mask=None, *, n
         own = noise.parts(lit * profile)["star"]
         parts |= {"star": own, "others": parts["star"] - own}
     out = {name: np.zeros_like(flux) for name in (*COMPONENTS, "others")}
-    squares = [w * w for w in effective]
+    squares = np.square(weights)
     for name, part in parts.items():
         if np.ndim(part) or part != 0:
-            part = np.broadcast_to(np.where(good, part, 0), good.shape)
-            sums = [np.einsum("yx,yx->x", square, part) for square in squares]
-            out[name] = raise_by**2 * np.array(sums)
+            part = np.where(bad, 0, np.broadcast_to(part, data.shape)[near])
+            out[name] = raise_by**2 * np.einsum("wyx,yx->wx", squares, part)
     if noise.aperture_variance is not None:
-        scaled = zip(effective, np.nan_to_num(raise_by), strict=True)
-        out["skyfit"] = np.stack([noise.aperture_variance(w * r) for w, r in scaled])
+        weights *= np.nan_to_num(raise_by)[:, None]
+        outside = near.start, len(data) - near.stop
+        scaled = np.pad(weights, ((0, 0), outside, (0, 0)))
+        out["skyfit"] = np.stack([noise.aperture_variance(each) for each in scaled])
     sigma = np.sqrt(sum(v[0] for v in out.values())) / np.maximum(enclosed[0], 1e-9)
     out["star"] = out["star"] * np.maximum(_steady(star, sigma), 0) / lit + out.pop("others")
     return BoxcarSums(flux, out, enclosed, 1 - kept)
 
 
+def _rows_within(offset, half_width):
+    """Rows that the aperture touches in any column, and their neighbours, as a slice."""
+    rows = np.flatnonzero((np.abs(offset) < half_width + 1.5).any(axis=1))
+    return slice(rows[0], rows[-1] + 1) if rows.size else slice(0, 1)
+
+
+def _lost(weights, profile, bad):
+    """Light in the apertures that fell on bad pixels, shape (n_width, n_x)."""
+    y, x = np.nonzero(bad)
+    light = weights[:, y, x] * profile[y, x]
+    return np.stack([np.bincount(x, each, minlength=bad.shape[1]) for each in light])
+
+
 def _without(apertures, counts, profiles, weights):
     """Weights of the apertures' sums when other stars' light is off, and that light."""
     weights = np.nan_to_num(weights)
-    inside = [np.einsum("yx,kyx->kx", aperture, profiles) for aperture in apertures]
-    effective = [
-        aperture - np.einsum("kx,kyx->yx", share, weights)
-        for aperture, share in zip(apertures, inside, strict=True)
-    ]
+    inside = np.einsum("wyx,kyx->wkx", apertures, profiles)
+    effective = apertures - np.einsum("wkx,kyx->wyx", inside, weights)
     flux = np.maximum(np.einsum("kyx,yx->kx", weights, counts), 0)
     return effective, np.einsum("kx,kyx->yx", flux, profiles)
 

@@ -59,7 +59,7 @@ class Columns:
 
     def light(self, flux):
         """Counts of all stars in each pixel; a negative star makes no photons."""
-        flux = np.maximum(np.nan_to_num(flux), 0)
+        flux = np.fmax(flux, 0)  # a flux that is not a number makes none either
         light = flux[0] * self.design[0]
         for f, star in zip(flux[1:], self.design[1 : self.n_star], strict=True):
             light += f * star
