@@ -35,6 +35,7 @@ windows = [[-60, -20], [20, 60]]
 [extraction]
 method = "boxcar"
 widths = [8, 12, 16]
+hits = "frame"
 [wavelength]
 degree = 4
 arcs = "nearest"

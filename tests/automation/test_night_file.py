@@ -26,6 +26,7 @@ windows = [[-60, -20], [20, 60]]
 [extraction]
 method = "optimal"
 widths = [8, 12, 16]
+hits = "time"
 [wavelength]
 degree = 4
 arcs = "interpolate"
@@ -54,6 +55,7 @@ def test_every_key_arrives(write, tmp_path):
     assert night.lamps == {"neon.*": ["Ne"]}
     assert night.sky_method == "polynomial" and night.sky_windows == ((-60, -20), (20, 60))
     assert night.extraction_method == "optimal" and night.widths == (8.0, 12.0, 16.0)
+    assert night.hits == "time"
     assert night.degree == 4 and night.arcs == "interpolate" and night.source == path
 
 
@@ -61,6 +63,7 @@ def test_what_is_left_out_has_a_default(write):
     night = read_night(write(LEAST))
     assert night.sky_method == "tilted" and night.extraction_method == "boxcar"
     assert night.arcs == "nearest" and night.degree is None and night.widths is None
+    assert night.hits == "frame"
     assert night.stars == {} and night.frames == {} and night.target is None
 
 

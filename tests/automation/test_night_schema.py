@@ -35,6 +35,7 @@ def test_everything_the_design_shows_is_allowed():
     [extraction]
     method = "boxcar"
     widths = [8, 12, 16]
+    hits = "time"
     [wavelength]
     degree = 4
     arcs = "nearest"
@@ -52,6 +53,7 @@ def test_everything_the_design_shows_is_allowed():
         ({"sky": {"windows": [[20, -20]]}}, "from < to"),
         ({"extraction": {"widths": [8, -1]}}, "above 0"),
         ({"extraction": {"widths": 8}}, "list of full widths"),
+        ({"extraction": {"hits": True}}, r'hits must be one of "frame", "time", but found True'),
         ({"stars": {"A": "left"}}, r"\[stars\] A must be a position"),
         ({"stars": {"A": True}}, r"\[stars\] A must be a position"),
         ({"wavelength": {"degree": 40}}, "whole number from 1 to 9"),

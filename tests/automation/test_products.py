@@ -78,3 +78,5 @@ def test_every_decision_changes_the_fingerprint(toy_night):
     assert base == key()
     others = [key(widths=(6.0, 9.0)), key(sky_method="median"), key(extraction_method="optimal")]
     assert len({base, *others}) == 4
+    # but for one that is about what was measured already, which is kept
+    assert key(hits="time") == base

@@ -14,6 +14,7 @@ from slitlapse.automation.exposure_summary import (
     spectral_unit,
     summarise_exposure,
 )
+from slitlapse.automation.hits_in_time import find_hits_in_time, tell_hits
 from slitlapse.automation.series import SpectralTimeSeries
 from slitlapse.automation.store import file_checksum
 from slitlapse.automation.times import barycentric_times, pointing_table
@@ -31,6 +32,7 @@ REASONS = {
     2: "more than half of the light in the aperture fell on bad pixels",
     4: "a pixel in the aperture is saturated",
     8: "the star's light fell into a gap between detectors",
+    16: "a hit: the exposures before and after do not have this light",
 }
 
 
@@ -102,9 +104,7 @@ def assemble_series(
     fluxlike = {key: values << spectral_unit(key) for key, values in measured.items()}
     mask = reasons != 0
     time, reference = _times(night, table)
-    wavelike = _wavelike(wavelengths, fluxlike["flux"].shape[0])
-    for lag, values in enumerate(() if sky_correlation is None else sky_correlation, start=1):
-        wavelike[f"skyfit_correlation_{lag}"] = values
+    wavelike = _wavelike(wavelengths, fluxlike["flux"].shape[0], sky_correlation)
     timelike = QTable({"time": time})
     timelike["exposure_time"] = table["exposure_time"]
     _add_pointing(timelike, night, table)
@@ -114,12 +114,28 @@ def assemble_series(
     timelike["slit_position"] = _middle_rows(plans, name, table) + timelike["spatial_shift"]
     timelike["filename"] = [str(each) for each in table["filename"]]
     _add_header_series(timelike, table)
+    told = []
+    if night.hits == "time":
+        hit = _hits_in_time(plans, fluxlike, mask, timelike)
+        reasons, mask = reasons | 16 * hit.astype(reasons.dtype), mask | hit
+        told = tell_hits(name, hit)
     if wavelengths is not None and len(wavelengths.solutions) > 1:
         each = [wavelengths.wavelength_at(moment) for moment in table["time"]]
         fluxlike["wavelength"] = u.Quantity(each).T
     fluxlike["reasons"] = u.Quantity(reasons.astype(np.int16))
     metadata = _metadata(name, night, chosen, calibration, plan, wavelengths, reference, notes)
+    metadata |= {"hits_in_time": told, "notes": [*notes, *told]} if told else {}
     return SpectralTimeSeries(wavelike, timelike, fluxlike, mask, metadata)
+
+
+def _hits_in_time(plans, fluxlike, mask, timelike):
+    """Samples that jumped up in any aperture, compared with exposures of the same placement."""
+    names = [name.removeprefix("flux") for name in fluxlike if name.startswith("flux")]
+    flux, error = (
+        [fluxlike[start + name].value for name in names] for start in ("flux", "uncertainty")
+    )
+    groups = [id(plans[each].traces) for each in timelike["filename"]]
+    return find_hits_in_time(flux, error, mask, timelike["wavelength_shift"].value, groups=groups)
 
 
 def _middle_rows(plans, name, table):
@@ -161,18 +177,18 @@ def find_target(night, table):
     return SkyCoord(ra[known][0] * u.deg, dec[known][0] * u.deg)
 
 
-def _wavelike(wavelengths, n_wave):
-    pixel = np.arange(n_wave, dtype=float)
-    if wavelengths is None:
-        return QTable({"wavelength": pixel * u.pix, "pixel": pixel * u.pix})
-    main = wavelengths.main
-    return QTable(
-        {
-            "wavelength": main.wavelength,
-            "wavelength_uncertainty": main.wavelength_uncertainty,
-            "pixel": pixel * u.pix,
-        }
-    )
+def _wavelike(wavelengths, n_wave, sky_correlation):
+    """What depends on the pixel only; without an arc its number is its wavelength."""
+    pixel = np.arange(n_wave, dtype=float) * u.pix
+    wavelike = QTable({"wavelength": pixel})
+    if wavelengths is not None:
+        main = wavelengths.main
+        wavelike["wavelength"] = main.wavelength
+        wavelike["wavelength_uncertainty"] = main.wavelength_uncertainty
+    wavelike["pixel"] = pixel
+    for lag, values in enumerate(() if sky_correlation is None else sky_correlation, start=1):
+        wavelike[f"skyfit_correlation_{lag}"] = values
+    return wavelike
 
 
 def _add_pointing(timelike, night, table):
@@ -269,6 +285,7 @@ def describe_night(night):
         "sky_windows": None if night.sky_windows is None else [list(w) for w in night.sky_windows],
         "extraction_method": night.extraction_method,
         "widths": None if night.widths is None else list(night.widths),
+        "hits": night.hits,
         "degree": night.degree,
         "arcs": night.arcs,
     }

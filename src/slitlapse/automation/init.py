@@ -42,6 +42,7 @@ output = {output}            # folder for the results, relative to this file
 # [extraction]
 # method = "boxcar"         # "boxcar" | "optimal": the headline flux; both are kept
 # widths = [8, 12, 16]      # full widths in pixels; the middle one is the headline
+# hits = "frame"            # "frame" | "time": compare with the exposures before and after, too
 
 # [wavelength]
 # degree = 4                # without it, chosen from the lines

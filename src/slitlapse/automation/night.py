@@ -139,6 +139,8 @@ def _reduce(night, workers, progress, draw):
             checks[name] = check_wavelengths(series[name], solutions[name])
             series[name].metadata["wavelength_check"] = tell_check(checks[name])
         series[name].write(files[name], overwrite=True)
+    for each in series.values():
+        notes += each.metadata.get("hits_in_time", [])
     notes += tell_unchecked(checks, solutions)
     result = NightResult(night.output, series, files, tuple(notes))
     if not draw:

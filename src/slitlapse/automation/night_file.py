@@ -47,6 +47,9 @@ class Night:
     widths : tuple of float, optional
         Full widths of the boxcar in pixels; the middle one is the headline. By default they
         follow from the seeing.
+    hits : str
+        Where cosmic rays on a star are looked for: on each ``"frame"`` by itself, or then in
+        ``"time"``, too, in the spectra of the exposures before and after.
     degree : int, optional
         Of the wavelength polynomial; by default chosen from the lines.
     arcs : str
@@ -67,6 +70,7 @@ class Night:
     sky_windows: tuple | None = None
     extraction_method: str = "boxcar"
     widths: tuple | None = None
+    hits: str = "frame"
     degree: int | None = None
     arcs: str = "nearest"
     source: Path | None = None
@@ -217,6 +221,7 @@ def _build(content, path):
         sky_windows=None if windows is None else tuple(map(tuple, windows)),
         extraction_method=extraction.get("method", "boxcar"),
         widths=None if widths is None else tuple(map(float, widths)),
+        hits=extraction.get("hits", "frame"),
         degree=wavelength.get("degree"),
         arcs=wavelength.get("arcs", "nearest"),
         source=path,

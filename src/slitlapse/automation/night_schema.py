@@ -87,6 +87,7 @@ SCHEMA = {
     "extraction": {
         "method": _one_of("boxcar", "optimal"),
         "widths": (_widths, "a list of full widths in pixels, each above 0"),
+        "hits": _one_of("frame", "time"),
     },
     "wavelength": {
         "degree": (_degree, "a whole number from 1 to 9"),

@@ -93,6 +93,7 @@ def _write_table(path, table):
 def decisions(night, plans):
     """Everything that the measurement of an exposure depends on besides the exposure."""
     content = {"night": describe_night(night), "versions": versions(), "plans": []}
+    del content["night"]["hits"]  # those in time are found in what was measured
     for plan in {id(plan): plan for plan in plans.values()}.values():
         door = plan.door
         parts = {
