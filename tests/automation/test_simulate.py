@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from slitlapse.automation import (
     simulate_night,
 )
 from slitlapse.automation.log import log_folder
-from slitlapse.automation.scene import SimulatedStar, transit_shape
+from slitlapse.automation.scene import SimulatedStar, place_on_slit, transit_shape
 from slitlapse.instruments import load_instrument
 
 
@@ -163,44 +165,54 @@ def test_a_truth_sets_the_light_and_the_number_of_exposures(tmp_path):
     assert light[:, 0].sum() == pytest.approx(8000 / 5 * np.ptp(edges.value), rel=1e-6)
 
 
-def depths_in_bins(truth, series, edges):
-    """Depth minus true depth over the quoted error, shape (n_bins,): target over comparison."""
-    ratio = light_curves(series["target"], [series["comparison"]], wavelength=edges)
-    true = 1.0
+def true_ratio(truth, series, edges):
+    """What perfect light curves of target over comparison would be, shape (n_bins, n_time)."""
+    ratio = 1.0
     for name, power in (("target", 1), ("comparison", -1)):
         star = series[name]
         light = truth.flux(name) * star.fluxlike["enclosed"].value * u.electron
         perfect = SpectralTimeSeries(
             star.wavelike, star.timelike, {"flux": light, "uncertainty": star.uncertainty}
         )
-        true = true * perfect.bin(wavelength=edges).flux.value ** power
-    shape, pulls = transit_shape(truth.hours), []
-    for flux, right, error in zip(ratio.flux.value, true, ratio.uncertainty.value, strict=True):
-        design = np.stack([np.ones_like(shape), -shape], axis=1) / error[:, None]
-        covariance = np.linalg.inv(design.T @ design)
-        (level, loss), (level0, loss0) = (
-            covariance @ (design.T @ (each / error)) for each in (flux, right)
-        )
-        slope = np.array([-loss / level**2, 1 / level])
-        error = np.sqrt(slope @ covariance @ slope)
-        pulls.append((loss / level - loss0 / level0) / error)
-    return np.array(pulls)
+        ratio = ratio * perfect.bin(wavelength=edges).flux.value ** power
+    return ratio
+
+
+def depth_of(flux, error, shape):
+    """Depth of a transit of known shape, and its error, by linear least squares."""
+    design = np.stack([np.ones_like(shape), -shape], axis=1) / error[:, None]
+    covariance = np.linalg.inv(design.T @ design)
+    level, loss = covariance @ (design.T @ (flux / error))
+    slope = np.array([-loss / level**2, 1 / level])
+    return loss / level, np.sqrt(slope @ covariance @ slope)
 
 
 @pytest.mark.slow
 def test_transits_are_as_deep_as_they_were_put_in(tmp_path):
     """The test that matters: depth minus truth, over the quoted error, bin by bin."""
-    pulls, edges = [], np.linspace(5250, 8000, 41) * u.AA
-    for seed in range(4):
-        truth = simulate(tmp_path / str(seed), seed=seed, n_exposures=8, n_calibrations=5)
-        series = reduce_night(read_night(truth.night_file)).series
-        pulls.append(depths_in_bins(truth, series, edges))
-    pulls = np.concatenate(pulls)
-    n = pulls.size
-    assert n == 160
-    assert abs(pulls.mean()) < 3 / np.sqrt(n)
+    depths, points, edges = [], [], np.linspace(5250, 8000, 41) * u.AA
+    for seed, brightness in enumerate([0.1, 1.0, 3.0] * 2):
+        stars = [replace(star, level=brightness * star.level) for star in place_on_slit(2, 120)]
+        truth = simulate(
+            tmp_path / str(seed), seed=seed, n_exposures=8, n_calibrations=5, stars=stars
+        )
+        series = reduce_night(read_night(truth.night_file), report=False).series
+        curves = light_curves(series["target"], [series["comparison"]], wavelength=edges)
+        true, shape = true_ratio(truth, series, edges), transit_shape(truth.hours)
+        flux, errors = curves.flux.value, curves.uncertainty.value
+        for found, right, error in zip(flux, true, errors, strict=True):
+            depth, uncertainty = depth_of(found, error, shape)
+            depths.append((depth - depth_of(right, error, shape)[0]) / uncertainty)
+        # nothing is said about the level, but each exposure agrees with the others
+        level = np.average(flux / true, axis=1, weights=(true / errors) ** 2)[:, None]
+        points.append((flux / true / level - 1) * true * level / errors * np.sqrt(8 / 7))
+    depths, points = np.array(depths), np.array(points)
+    n = depths.size
+    assert n == 240
+    assert abs(depths.mean()) < 3 / np.sqrt(n)
     # 0.9 to 1.1, and the standard error of a standard deviation beyond it
-    assert abs(pulls.std() - 1) < 0.1 + 1 / np.sqrt(2 * n)
+    assert abs(depths.std() - 1) < 0.1 + 1 / np.sqrt(2 * n)
+    assert abs(np.sqrt(np.mean(points**2)) - 1) < 4 / np.sqrt(2 * n * 7)
 
 
 @pytest.mark.slow
