@@ -7,6 +7,8 @@ from astropy.nddata import CCDData, StdDevUncertainty
 
 from slitlapse.automation.exposure import (
     DIAGNOSTICS,
+    WING_MOVE,
+    Shift,
     bias_level,
     default_widths,
     find_shifts,
@@ -18,6 +20,7 @@ from slitlapse.automation.exposure import (
 from slitlapse.automation.night import plan_exposures
 from slitlapse.automation.stars import place_stars
 from slitlapse.photons import MaskBits
+from slitlapse.trace import ProfileTrace
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +97,19 @@ def test_wings_are_taken_off_before_the_sky_is_fitted(toy_night, plan):
     assert stars[clear].mean() > 0.3  # electron; what was to be taken off
     assert np.abs(rest[clear].mean()) < 0.05 * stars[clear].mean()
     assert frame.data is not rest
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.03, 0.1])
+def test_wings_of_a_sloped_star_are_drawn_where_they_are(plan, slope):
+    rows, x = np.arange(120), np.arange(640)
+    trace = ProfileTrace.from_curves((120, 640), 40 + slope * (x - 320), np.full(640, 2.0))
+    plan = replace(plan, traces={"star": trace})
+    star = CCDData(1e4 * trace.profile(rows), unit=u.electron)
+    shifts = {"star": Shift(0.0, 0.01, 1.0)}
+    rest = without_stars(plan, star, {"star": look_at(plan, "star", shifts["star"])}, shifts)
+    # straight lines between nodes half a pixel apart miss 0.5**2 / 8 of the second derivative
+    most = WING_MOVE**2 / 8 / 2.0**2 * star.data.max()
+    assert np.abs(rest.data[plan.sky.rows]).max() < 1.1 * most
 
 
 def test_saturated_pixels_are_reported_where_they_touch_the_aperture(toy_night, plan):

@@ -13,6 +13,7 @@ from slitlapse.observing_log import (
     FrameFileError,
     FrameFileWarning,
     find_frames,
+    read_frame,
     read_header,
     read_headers,
 )
@@ -74,6 +75,17 @@ def test_the_data_hdu_wins_over_the_primary(tmp_path):
         header = read_header(tmp_path / "x.fits", extension=extension)
         assert header.cards["GAIN"] == gain
         assert header.cards["OBJECT"] == "x"
+
+
+def test_pixels_of_several_hdus_come_with_their_headers(tmp_path):
+    images = [np.arange(12.0).reshape(1, 3, 4) + n for n in range(3)]
+    hdus = [fits.ImageHDU(i, fits.Header({"GAIN": n}), "ABC"[n]) for n, i in enumerate(images)]
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(tmp_path / "x.fits")
+    headers, found = read_frame(tmp_path / "x.fits", extensions=["C", 1])
+    assert [header.cards["GAIN"] for header in headers] == [2, 0]
+    np.testing.assert_array_equal(found, [images[2][0], images[0][0]])
+    with pytest.raises(OSError, match="no image in HDU 'D', only in 1, 2, 3"):
+        read_frame(tmp_path / "x.fits", extensions=["A", "D"])
 
 
 @pytest.mark.parametrize("extension", [3, "THREE", [1, 3], ["ONE", "THREE"]])

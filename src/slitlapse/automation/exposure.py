@@ -21,7 +21,8 @@ from slitlapse.trace import ProfileShift, measure_profile_shift
 __all__ = ["ExposurePlan", "measure_exposure"]
 
 PIXEL = np.float32
-WING_STEP = 64  # columns between which the wings change evenly
+WING_STEP = 16, 128  # columns between which the wings change evenly, if at least 16
+WING_MOVE = 0.5  # px; the trace moves by no more between them
 MOST_BAD = 0.9  # of the pixels of an exposure; beyond it there is nothing to measure
 POOR_SHIFT = 0.3  # px; a star too faint to say better moves with the others
 PROFILE_ERROR = 0.02  # of a real star's light: no reason to call the core of a bright one a hit
@@ -182,20 +183,33 @@ def without_stars(plan, frame, views, shifts):
     Returns
     -------
     `~astropy.nddata.CCDData`
-        A copy; mask and all else are the frame's own.
+        A copy, without the stars in the rows of the sky; mask and all else are the frame's own.
     """
-    n_y, n_x = frame.data.shape
-    nodes = np.linspace(0, n_x - 1, -(-n_x // WING_STEP) + 1).round().astype(int)
+    rows = plan.sky.rows
+    rest = frame.data.astype(PIXEL)
     wings, light = [], []
     for name, view in views.items():
-        shift = shifts[name]
-        shape = np.arange(n_y), shift.offset, shift.width_factor
-        wings.append(plan.traces[name].profile_and_slopes(*shape, columns=nodes)[0])
-        light.append(_between(nodes) * _guess_flux(frame, view, plan.beyond_slit))
-    # single precision as the frame itself: a ten-millionth of the star
-    wings, light = np.hstack(wings).astype(PIXEL), np.vstack(light).astype(PIXEL)
-    rest = frame.data.astype(PIXEL, copy=False) - wings @ light
+        shift, nodes = shifts[name], _wing_nodes(view.centre)
+        flux, moved = _guess_flux(frame, view, plan.beyond_slit), (shift.offset, shift.width_factor)
+        if nodes is None:
+            rest[rows] -= plan.traces[name].profile_image(rest.shape, *moved)[rows] * flux
+        else:
+            y = np.arange(rows.start, rows.stop)
+            wings.append(plan.traces[name].profile_and_slopes(y, *moved, columns=nodes)[0])
+            light.append(_between(nodes) * flux)
+    if wings:
+        # single precision as the frame itself: a ten-millionth of the star
+        rest[rows] -= np.hstack(wings).astype(PIXEL) @ np.vstack(light).astype(PIXEL)
     return CCDData(rest, unit=frame.unit, mask=frame.mask, flags=frame.flags, meta=frame.meta)
+
+
+def _wing_nodes(centre):
+    """Columns where the wings are drawn; None, all of them, where the trace is steep."""
+    n_x, steepest = len(centre), np.max(np.abs(np.diff(centre)))
+    step = min(WING_MOVE / max(steepest, 1e-9), WING_STEP[1])
+    if step < WING_STEP[0]:
+        return None
+    return np.linspace(0, n_x - 1, int(np.ceil(n_x / step)) + 1).round().astype(int)
 
 
 def _between(nodes):

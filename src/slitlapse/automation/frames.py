@@ -7,13 +7,12 @@ from pathlib import Path
 
 import astropy.units as u
 import numpy as np
-from astropy.io import fits
 from astropy.nddata import CCDData, StdDevUncertainty
 
 from slitlapse.automation.log import NightError
 from slitlapse.flats import PixelSensitivity
 from slitlapse.instruments import Instrument
-from slitlapse.observing_log import read_header
+from slitlapse.observing_log import read_frame
 from slitlapse.photons import DarkCurrent, MaskBits, process_amplifiers, to_electrons, turn
 
 __all__ = ["FrameDoor", "binning_factors", "read_raw"]
@@ -47,9 +46,7 @@ def read_raw(path, instrument, shape=None):
     """
     extensions = instrument.extension
     several = isinstance(extensions, tuple)
-    headers = [read_header(path, extension=e) for e in (extensions if several else [extensions])]
-    with fits.open(path, memmap=False) as hdus:
-        arrays = [np.asarray(hdus[each.hdu].data).reshape(each.shape) for each in headers]
+    headers, arrays = read_frame(path, extensions=extensions if several else [extensions])
     frames = [CCDData(array, unit=u.adu, meta={"FILENAME": Path(path).name}) for array in arrays]
     cards = [each.cards for each in headers]
     factors = binning_factors(arrays[0].shape, shape)

@@ -90,6 +90,18 @@ class RowWindow:
         n_x = self.first_row.size
         return np.clip(self.rows, 0, self.n_y - 1) * n_x + np.arange(n_x)
 
+    @cached_property
+    def _stretches(self):
+        """First row and slice of columns between its steps; None at edges and where it is steep."""
+        first = self.first_row
+        if first.min() < 0 or first.max() + self.n_rows > self.n_y:
+            return None
+        starts = np.flatnonzero(np.diff(first, prepend=first[0] - 1))
+        if starts.size > max(first.size // 16, 1):
+            return None
+        ends = [*starts[1:].tolist(), first.size]
+        return [(first[a], slice(a, b)) for a, b in zip(starts.tolist(), ends, strict=True)]
+
     @property
     def outside(self):
         """True where a pixel of the cut-out is not on the frame, shape (n_rows, n_x)."""
@@ -118,11 +130,14 @@ class RowWindow:
                 f"The window belongs to frames of {self.n_y} rows and {self.first_row.size} "
                 f"columns, but the image has shape {image.shape}. Cut the matching frame."
             )
-        if np.all(self.first_row == self.first_row[0]):  # a straight band needs no gathering
-            first, last = self.first_row[0], self.first_row[0] + self.n_rows
-            if first >= 0 and last <= self.n_y:
-                return image[first:last]
-        return np.take(image, self._flat_index)
+        if self._stretches is None:
+            return np.take(image, self._flat_index)
+        if len(self._stretches) == 1:  # a straight band needs no gathering
+            return image[self.first_row[0] : self.first_row[0] + self.n_rows]
+        band = np.empty((self.n_rows, self.first_row.size), dtype=image.dtype)
+        for first, columns in self._stretches:  # some dozens, each copied at once
+            band[:, columns] = image[first : first + self.n_rows, columns]
+        return band
 
     def paste(self, values, fill=0):
         """

@@ -11,8 +11,8 @@ In plain words
 
 Forward
     `make_header_table` reads a folder into that table; `measure_levels` adds what the pixels say.
-    One by one: `find_frames`, `read_header`, `read_headers`, `tabulate_headers`, `warn_of_kinds`,
-    `collect_varying_cards`, `fill_airmass`.
+    One by one: `find_frames`, `read_header`, `read_headers`, `read_frame`, `tabulate_headers`,
+    `warn_of_kinds`, `collect_varying_cards`, `fill_airmass`.
     `join_files` is for telescopes that write an exposure in several files.
 
 Backward
@@ -34,6 +34,7 @@ from .frame_files import (
     FrameFileWarning,
     FrameHeader,
     find_frames,
+    read_frame,
     read_header,
     read_headers,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "make_header_table",
     "measure_levels",
     "plot_night",
+    "read_frame",
     "read_header",
     "read_headers",
     "tabulate_headers",

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import astropy.units as u
 import numpy as np
-from astropy.io import fits
 from astropy.time import Time
 
 from slitlapse.look import FlipBook
 
-from .frame_files import read_header
+from .frame_files import read_frame
 
 __all__ = ["flip_through", "log_line", "plot_night"]
 
@@ -79,9 +78,8 @@ def flip_through(table, folder=None, *, extension=0, kinds=None, **kwargs):
 
 def _read(path, extension):
     """Pixels as they are in the file, in adu."""
-    with fits.open(path, memmap=False) as hdus:
-        data = np.asarray(hdus[read_header(path, extension=extension).hdu].data)
-    return u.Quantity(data.reshape(data.shape[-2:]), u.adu, dtype=np.float32)
+    _, images = read_frame(path, extensions=[extension])
+    return u.Quantity(images[0], u.adu, dtype=np.float32)
 
 
 def plot_night(table, axes=None):

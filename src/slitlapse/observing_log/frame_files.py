@@ -5,6 +5,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 
@@ -13,6 +14,7 @@ __all__ = [
     "FrameFileWarning",
     "FrameHeader",
     "find_frames",
+    "read_frame",
     "read_header",
     "read_headers",
 ]
@@ -172,32 +174,81 @@ def read_header(path, *, extension=0):
     OSError
         If the file cannot be read, is not FITS, is cut short, or holds no image there.
     """
-    wanted = list(extension) if isinstance(extension, (list, tuple)) else [extension]
+    return _look_into(path, lambda hdus: _describe(path, hdus, extension))
+
+
+def read_frame(path, *, extensions=(0,)):
+    """
+    Read headers and pixels of a frame, the file being opened once.
+
+    Parameters
+    ----------
+    path : path-like
+        The FITS file.
+    extensions : sequence of int or str
+        HDUs of the data, for each see `read_header`.
+
+    Returns
+    -------
+    headers : list of `FrameHeader`
+    images : list of `~numpy.ndarray`, shape (n_y, n_x)
+
+    Raises
+    ------
+    OSError
+        As `read_header` does.
+    """
+
+    def take(hdus):
+        headers = [_describe(path, hdus, each) for each in extensions]
+        return headers, [np.asarray(hdus[h.hdu].data).reshape(h.shape) for h in headers]
+
+    return _look_into(path, take)
+
+
+class _NoImageError(OSError):
+    """The file is a good one, but it does not hold what is asked for."""
+
+
+def _look_into(path, take):
+    """What ``take`` makes of the HDUs of a file; `OSError` where it is not a whole one."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            with open(path, "rb") as file, fits.open(file) as hdus:  # closed even if it is broken
-                images = [n for n, hdu in enumerate(hdus) if _shape(hdu) is not None]
+            # closed even if it is broken
+            with open(path, "rb") as file, fits.open(file, memmap=False) as hdus:
                 whole = all(_is_whole(hdu) for hdu in hdus)
-                names = {name: n for n in images[::-1] for name in (n, hdus[n].name)}
-                missing = [name for name in wanted if name not in names and name != 0]
-                number = names.get(wanted[0], (images + [0])[0])
-                cards, shape = hdus[number].header.copy(), _shape(hdus[number])
-                if number:
-                    cards.extend(hdus[0].header, unique=True)
+                found = take(hdus) if whole else None
         except FileNotFoundError as error:
             raise OSError("there is no such file") from error
+        except _NoImageError:
+            raise
         except Exception as error:  # readers answer a damaged file with almost any exception
             raise OSError(
                 f"not a whole FITS file ({str(error) or type(error).__name__})"
             ) from error
     if not whole or any("Error validating header" in str(each.message) for each in caught):
         raise OSError("cut short, it ends before its data do")
+    return found
+
+
+def _describe(path, hdus, extension):
+    """`FrameHeader` of one HDU."""
+    wanted = list(extension) if isinstance(extension, (list, tuple)) else [extension]
+    images = [n for n, hdu in enumerate(hdus) if _shape(hdu) is not None]
     if not images:
-        raise OSError("no HDU holds a two-dimensional image")
+        raise _NoImageError("no HDU holds a two-dimensional image")
+    names = {name: n for n in images[::-1] for name in (n, hdus[n].name)}
+    missing = [name for name in wanted if name not in names and name != 0]
     if missing:
-        raise OSError(f"no image in HDU {missing[0]!r}, only in {', '.join(map(str, images))}")
-    return FrameHeader(Path(path), cards, shape, number)
+        raise _NoImageError(
+            f"no image in HDU {missing[0]!r}, only in {', '.join(map(str, images))}"
+        )
+    number = names.get(wanted[0], images[0])
+    cards = hdus[number].header.copy()
+    if number:
+        cards.extend(hdus[0].header, unique=True)
+    return FrameHeader(Path(path), cards, _shape(hdus[number]), number)
 
 
 def _shape(hdu):

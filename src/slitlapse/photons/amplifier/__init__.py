@@ -252,8 +252,8 @@ class Amplifier:
 
     def _share_of_light(self, image, level):
         """Part of the data's light, line by line, that the level follows; 0 if none is seen."""
-        lines = slice(None, None, max(1, len(level.level) // 500))  # some pixels will tell
-        step = slice(None, None, max(1, _length(self.data[1 - level.axis]) // 64))
+        lines = slice(None, None, max(1, len(level.level) // 200))  # some pixels will tell
+        step = slice(None, None, max(1, _length(self.data[1 - level.axis]) // 32))
         data = image[self.data] if level.axis == 0 else image[self.data].T
         at = level.level[lines]
         light, at = np.median(data[lines, step], axis=1) - at, at - at.mean()

@@ -231,23 +231,47 @@ def _odd_lines(means, line_variance):
 def _choose_length(means, line_variance, may_jump):
     """Smoothing length in lines, and the variance of line-to-line jumps over the noise's."""
     n = len(means)
-    t = np.linspace(-1, 1, n)
-    residual = means - np.polynomial.polynomial.polyval(
-        t, np.polynomial.polynomial.polyfit(t, means, 2)
-    )
+    parabolas = _parabolas(n)
+    residual = means - parabolas @ (parabolas.T @ means)
     power = dct(residual, norm="ortho")[3:] ** 2 / line_variance
+    starts, lengths, jumps, log_model, precision = _spectra(n, may_jump)
+    # what varies slowly with frequency is binned
+    unlikely = log_model + precision @ np.add.reduceat(power, starts)
+    unlikely[1:] += 10  # jumps must be beyond chance: following them puts noise into lines
+    jump, length = np.unravel_index(np.argmin(unlikely), unlikely.shape)
+    return lengths[length], jumps[jump]
+
+
+@lru_cache(maxsize=32)
+def _parabolas(n):
+    """Constant, slope and bowl over n lines, orthonormal, shape (n, 3)."""
+    return np.linalg.qr(np.vander(np.linspace(-1, 1, n), 3))[0]
+
+
+@lru_cache(maxsize=32)
+def _spectra(n, may_jump):
+    """
+    Power spectra that n lines have under every smoothing length and size of jumps.
+
+    Returns
+    -------
+    starts : `~numpy.ndarray` of int
+        First frequency of every bin.
+    lengths, jumps : `~numpy.ndarray`
+        What is tried.
+    log_model : `~numpy.ndarray`, shape (n_jumps, n_lengths)
+        Sum of the logarithms of the power.
+    precision : `~numpy.ndarray`, shape (n_jumps, n_lengths, n_bins)
+        One over the power.
+    """
     omega4 = (2 - 2 * np.cos(np.pi * np.arange(3, n) / n)) ** 2
-    starts = np.unique(np.round(np.geomspace(1, len(power) + 1, 80)).astype(int) - 1)[:-1]
-    sizes = np.diff(np.append(starts, len(power)))
-    power = np.add.reduceat(power, starts)  # what varies slowly with frequency is binned
+    starts = np.unique(np.round(np.geomspace(1, n - 2, 80)).astype(int) - 1)[:-1]
+    sizes = np.diff(np.append(starts, n - 3))
     omega4 = np.add.reduceat(omega4, starts) / sizes
     lengths = np.geomspace(0.5, n, 36)
     jumps = np.array([0, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 100, 1000] if may_jump else [0.0])
     model = 1 + jumps[:, None, None] + 1 / (lengths[:, None] ** 4 * omega4)
-    unlikely = (sizes * np.log(model) + power / model).sum(axis=-1)
-    unlikely[1:] += 10  # jumps must be beyond chance: following them puts noise into lines
-    jump, length = np.unravel_index(np.argmin(unlikely), unlikely.shape)
-    return lengths[length], jumps[jump]
+    return starts, lengths, jumps, np.log(model) @ sizes, 1 / model
 
 
 def _spline(values, weights, length):
