@@ -34,6 +34,13 @@ def test_wings_are_those_of_single_exposures(placement):
         assert trace.beta == pytest.approx(3.0, abs=0.06)
 
 
+def test_stars_that_are_well_apart_are_traced_each_by_itself(placement):
+    """However wide the window is: 39 rows are 23 widths."""
+    for trace in placement.traces.values():
+        assert 39 > 15 * np.median(trace.width) + 6
+        assert trace.neighbours == ()
+
+
 def test_stars_that_nobody_named_are_found_by_brightness(toy_night):
     (found,) = place(toy_night, stars={})
     rows = {name: float(trace.trace[320]) for name, trace in found.traces.items()}

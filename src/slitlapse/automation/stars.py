@@ -25,7 +25,8 @@ FEWEST_TO_CHOOSE = 6
 CLEAR_WINGS = 0.2  # relative error of the wings' exponent beyond which it is not one's own
 BLUR = 0.02  # typical shift over the width, or change of the width, that is worth a choice
 ONE_STAR = 1.0  # px between two positions below which they are those of one star
-NEAR = 18.0  # widths: stars nearer than that are in each other's wings and windows
+NEAR = 18.0  # widths: stars nearer than that are in each other's wings and windows,
+WINDOWS, SPARE = 15.0, 6.0  # or nearer than these widths and rows, where they are narrow
 SEARCH_THRESHOLD = 10  # significance of a star that nobody named
 
 
@@ -316,8 +317,10 @@ def trace_stars(image, rows, read_noise, night, betas=None, notes=None):
         options = {"guess": row, "read_noise": read_noise, "beta": betas.get(name)}
         try:
             trace = ProfileTrace(image, **options)
-            # its window may have been cut short half-way to the very neighbour in question
-            far = max(2 * trace.reach, NEAR * float(np.median(trace.width)))
+            # not by its window: that is cut short half-way to a neighbour, and wider where it is
+            # alone, but a star outside it cannot be fitted with it
+            width = float(np.median(trace.width))
+            far = max(NEAR * width, WINDOWS * width + SPARE)
             near = [other - row for other in rows.values() if 0 < abs(other - row) < far]
             if near:
                 trace = ProfileTrace(image, neighbours=near, **options)
