@@ -14,7 +14,8 @@ In plain words
 
 Forward
     `read_night` and `reduce_night` do it all; `measure_exposure` is one exposure. The result is a
-    `SpectralTimeSeries` per star; `light_curves` divides stars, `check_comparisons` and
+    `SpectralTimeSeries` per star; `find_hits_in_time` compares its exposures with each other;
+    `light_curves` divides stars, `check_comparisons` and
     `choose_aperture` say which stars and which aperture to trust, `measure_scatter` and
     `scatter_by_bin_size` compare with the noise that was expected; `night_report` writes the page.
 
@@ -29,6 +30,7 @@ How do we know?
 
 from slitlapse.automation.comparisons import check_comparisons, choose_aperture
 from slitlapse.automation.exposure import measure_exposure
+from slitlapse.automation.hits_in_time import find_hits_in_time
 from slitlapse.automation.light_curves import light_curves
 from slitlapse.automation.log import NightError
 from slitlapse.automation.night import NightResult, reduce_night
@@ -48,6 +50,7 @@ __all__ = [
     "SpectralTimeSeries",
     "check_comparisons",
     "choose_aperture",
+    "find_hits_in_time",
     "light_curves",
     "measure_exposure",
     "measure_scatter",

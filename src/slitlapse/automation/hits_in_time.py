@@ -48,7 +48,7 @@ def find_hits_in_time(flux, uncertainty, mask, shift=None, *, groups=None):
     Examples
     --------
     >>> import numpy as np
-    >>> from slitlapse.automation.hits_in_time import find_hits_in_time
+    >>> from slitlapse.automation import find_hits_in_time
     >>> flux = np.random.default_rng(1).normal(1e5, 300, (200, 9))
     >>> flux[120, 4] += 4000
     >>> np.argwhere(find_hits_in_time([flux], [np.full((200, 9), 300.0)], flux < 0))
