@@ -122,16 +122,31 @@ def _expected(usual, data, error, bad, moved):
     pixel = np.arange(len(data))
     model = usual(np.clip(pixel - moved, 0, pixel[-1]))
     use = ~bad & (model > 0)
-    centres, ratios = [], []
-    for part in np.array_split(pixel, max(len(data) // BLOCK, 1)):
-        own = part[use[part]]
-        if own.size <= BLOCK // 4:
-            continue
-        noise = np.median(error[own]) / np.sqrt(own.size)
-        if np.median(model[own]) > CLEAR * noise:  # columns without light tell no ratio
-            centres.append(part.mean())
-            ratios.append(np.median(data[own] / model[own]))
-    return model * np.interp(pixel, centres, ratios) if centres else model
+    ratio = np.divide(data, model, out=np.full(len(data), np.inf), where=use)
+    light, noise = (np.where(use, each, np.inf) for each in (model, error))
+    number = _blocks(use, False).sum(axis=1)
+    ratio, light, noise = (
+        _medians(_blocks(each, np.inf), number) for each in (ratio, light, noise)
+    )
+    # columns without light tell no ratio
+    clear = (number > BLOCK // 4) & (light * np.sqrt(number) > CLEAR * noise)
+    if not clear.any():
+        return model
+    middle = (np.arange(number.size)[clear] + 0.5) * BLOCK - 0.5
+    return model * np.interp(pixel, np.minimum(middle, pixel[-1]), ratio[clear])
+
+
+def _blocks(values, fill):
+    """Stretches of columns, one in each row; the last is filled up."""
+    spare = -len(values) % BLOCK
+    return np.concatenate([values, np.full(spare, fill, values.dtype)]).reshape(-1, BLOCK)
+
+
+def _medians(blocks, number):
+    """Median of the finite values of each block, the lower of two; 0 where there are none."""
+    ordered = np.sort(blocks, axis=1)
+    middle = ordered[np.arange(len(blocks)), np.maximum(number - 1, 0) // 2]
+    return np.where(number > 0, middle, 0.0)
 
 
 def tell_hits(name, found):
