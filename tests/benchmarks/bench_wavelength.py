@@ -87,14 +87,15 @@ def measure_shifts(n_nights=3):
             error, sigma, truth = [], [], []
             for seed in range(n_nights):
                 moved, flux, noise = nights.series(np.random.default_rng(seed), signal_to_noise)
-                found = measure_shift(flux, uncertainty=noise, use=use)
+                air = ~nights.USE if what == "the air" else None
+                found = measure_shift(flux, uncertainty=noise, use=use, telluric=air)
                 truth.append(moved - moved.mean())
                 error.append(found.shift - found.shift.mean() - truth[-1])
                 sigma.append(found.shift_uncertainty)
             error, sigma, truth = map(np.concatenate, (error, sigma, truth))
-            bound = f"{nights.bound(signal_to_noise):.4f}" if what == "the star" else "     -"
+            bound = nights.bound(signal_to_noise, use, nights.BANDS if what == "the air" else ())
             slope = (truth * error).sum() / (truth**2).sum()
-            print(f"{what:12s} {signal_to_noise:4d}  {goal:.3f}  {error.std():.4f}  {bound}"
+            print(f"{what:12s} {signal_to_noise:4d}  {goal:.3f}  {error.std():.4f}  {bound:.4f}"
                   f"  {(error / sigma).std():11.2f}  {slope:+9.5f}")  # fmt: skip
 
 

@@ -47,13 +47,15 @@ def series(rng, signal_to_noise, n=60):
     return truth, rng.normal(flux, np.sqrt(flux)), np.sqrt(flux)
 
 
-def bound(signal_to_noise):
-    """Cramer-Rao bound of a shift, with the cubic continuum free."""
+def bound(signal_to_noise, use=USE, bands=()):
+    """Cramer-Rao bound of a shift, with the cubic continuum and the depth of bands free."""
     flux = star(0.0) * signal_to_noise**2
     slope = (star(0.01) - star(-0.01)) / 0.02 * signal_to_noise**2
-    weight = USE / flux
+    weight = use / flux
     smooth = flux * np.vander(X / N * 2 - 1, 4).T
-    design = np.vstack([slope, smooth])
+    deeper = (star(0.0, 1.01) - star(0.0, 0.99)) * signal_to_noise**2
+    deeper = [deeper * ((low < X) & (high > X)) for low, high in bands]
+    design = np.vstack([slope, smooth, *deeper])
     return np.sqrt(np.linalg.inv((design * weight) @ design.T)[0, 0])
 
 
@@ -132,6 +134,24 @@ def test_a_given_template_sets_the_zero():
     flux = np.array([star(0.3), star(-0.2)]) * 1e6
     found = measure_shift(flux, uncertainty=1e3, use=USE, template=star(0.0) * 1e6)
     np.testing.assert_allclose(found.shift, [0.3, -0.2], atol=0.005)
+
+
+def test_the_light_of_a_given_template_does_not_matter():
+    rng = np.random.default_rng(2)
+    truth = np.array([0.3, -0.2, 1.1])
+    light = np.array([1e4, 2e4, 5e3])[:, None]
+    flux = np.array([star(s) for s in truth]) * light
+    flux = rng.normal(flux, np.sqrt(flux))
+    errors = []
+    for level in (1e4, 1.0):
+        found = measure_shift(
+            flux, uncertainty=np.sqrt(flux), use=CLEAN, template=star(0.0) * level
+        )
+        np.testing.assert_allclose((found.shift - truth) / found.shift_uncertainty, 0, atol=4.5)
+        errors.append(found.shift_uncertainty)
+    np.testing.assert_allclose(*errors, rtol=1e-6)
+    expected = np.array([bound(np.sqrt(level)) for level in light[:, 0]])
+    np.testing.assert_allclose(errors[0], expected, rtol=0.1)
 
 
 def test_cosmic_rays_and_masked_pixels_do_no_harm():

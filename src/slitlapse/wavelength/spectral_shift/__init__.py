@@ -7,6 +7,8 @@ from .shift_series import ShiftSeries
 
 __all__ = ["JointFit", "ShiftSeries", "measure_shift"]
 
+SETTLED = (5, 7, 9, 11)  # iterations after which depth and shift of bands are told apart
+
 
 def measure_shift(
     spectra,
@@ -14,6 +16,7 @@ def measure_shift(
     uncertainty=None,
     mask=None,
     use=None,
+    telluric=None,
     template=None,
     stretch=False,
     continuum_degree=3,
@@ -28,7 +31,8 @@ def measure_shift(
     as stiff as the noise asks (restricted maximum likelihood); each exposure is that template,
     shifted, times a low-order polynomial (slit losses, airmass, seeing). Both are improved in turn
     until they agree, which is the maximum of the joint likelihood: the uncertainty is the
-    Cramer-Rao bound with the continuum free. Last, every exposure is compared with the others'
+    Cramer-Rao bound with the continuum free, and larger where the template is so noisy that it had
+    to be smoothed. Last, every exposure is compared with the others'
     template at every whole-pixel shift; where no shift stands out, none is reported.
 
     Parameters
@@ -40,6 +44,8 @@ def measure_shift(
         True is bad.
     use : array-like of bool, shape (n_pixels,), optional
         Where to measure: outside ``telluric_mask`` for a star, inside for the air.
+    telluric : array-like of bool, shape (n_pixels,), optional
+        Bands of the air (``telluric_mask``): every run of True deepens by itself.
     template : array-like of shape (n_pixels,), optional
         Measure against this spectrum (taken as free of noise) instead of the stack.
     stretch : bool
@@ -65,7 +71,12 @@ def measure_shift(
     fixed = template is not None
     if len(flux) < 2 and not fixed:
         raise ValueError("One spectrum has no shift. Give several, or a template to compare with.")
-    state = JointFit(flux, weight, continuum_degree, stretch, max_shift)
+    if telluric is not None and np.shape(telluric) != flux.shape[1:]:
+        raise ValueError(
+            f"telluric has shape {np.shape(telluric)}, but the spectra {flux.shape[1]} pixels: "
+            "give one value per pixel."
+        )
+    state = JointFit(flux, weight, continuum_degree, stretch, max_shift, telluric)
     if fixed:
         state.spline = interpolating_spline(np.asarray(template, float), state.pad)
     state.start(fixed)
@@ -73,12 +84,16 @@ def measure_shift(
     for iteration in range(max_iterations):
         if not fixed:
             state.stack(choose=iteration < 6)
+        if telluric is not None and iteration > 1:
+            state.learn_bands(look=iteration > 3)
+            if iteration in SETTLED:
+                state.tell_apart()
         change = state.improve()
         if iteration in (2, 4):
             n_clipped += state.clip(clip, floor=0.0 if uncertainty is None else 1.0)
         if iteration == 5:  # noise may have led a first guess astray: look everywhere again
             state.settle(fixed)
-        if change < 1e-5 and iteration > 7:
+        if change < 1e-5 and iteration > (7 if telluric is None else SETTLED[-1]):
             break
     variance, chi2 = state.conclude(fixed, uncertainty is None)
     sigma = np.sqrt(variance)
@@ -92,6 +107,7 @@ def measure_shift(
         spline_at_knots(state.spline[state.pad - 1 : flux.shape[1] + state.pad + 1]),
         n_clipped,
         state.reason,
+        None if telluric is None else 1 + state.amount[:, 1:],
     )
 
 

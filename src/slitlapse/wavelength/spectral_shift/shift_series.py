@@ -30,6 +30,9 @@ class ShiftSeries:
         Pixels of all exposures left out as outliers.
     reason : array of str, shape (n_exposures,)
         Why an exposure has no shift (NaN, uncertainty infinite); empty where it has one.
+    depth : array of shape (n_exposures, n_bands), optional
+        Logarithm of each telluric band's transmission over that of the mean exposure: above 1 is
+        deeper.
 
     Examples
     --------
@@ -49,6 +52,7 @@ class ShiftSeries:
     template: np.ndarray = field(repr=False)
     n_clipped: int = 0
     reason: np.ndarray = field(default=None, repr=False)
+    depth: np.ndarray | None = field(default=None, repr=False)
 
     def plot(self, ax=None, time=None, **kwargs):
         """Draw shift against exposure number (or ``time``) with error bars; return the Axes."""

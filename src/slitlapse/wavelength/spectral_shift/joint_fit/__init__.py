@@ -4,6 +4,9 @@ import numpy as np
 from numpy.polynomial import legendre
 from scipy.ndimage import minimum_filter1d
 
+from .band_depth import log_depth, number_bands, slope_in_depth
+from .first_look import spikes, typical_exposure
+from .lag_verdict import AMBIGUOUS, doubts
 from .spline_template import (
     banded_inverse,
     banded_trace,
@@ -17,34 +20,18 @@ from .spline_template import (
 
 __all__ = ["JointFit", "interpolating_spline", "spline_at_knots"]
 
-CONVINCED = 20.0  # chi-squared by which one shift must stand out among all others
-FEW = 0.25  # part of the exposures; where no more agree, they must do so twice as well
-TWIN = 0.03  # part of the contrast (best to typical shift) by which it must, the template's errors
 FINE = 0.25  # pixel: the step with which shifts are compared
-AMBIGUOUS = "another shift fits as well"
+FAINTEST = 1e-3  # of the brightest light: below, no logarithm is taken
+FEWEST = 16  # pixels of a band that tell what belongs to the air
+NO_BAND = 1e12  # a part of slope is as good as excluded
+N_ROUNDS = 3  # of taking turns
 PAD = 8  # spline coefficients beyond each end of the detector, besides the largest shift
 
 
-def _typical_exposure(flux, weight):
-    """The exposure that resembles the median one most closely: a start."""
-    scale = np.ma.median(np.ma.array(flux, mask=weight == 0), axis=1).filled(1)
-    level = flux / np.where(scale == 0, 1, scale)[:, None]
-    return np.abs(level - np.median(level, axis=0)).sum(axis=1).argmin()
-
-
-def _between(chi2):
-    """Chi-squared at the bottom of each valley: a parabola through every three lags."""
-    left, centre, right = chi2[:, :-2], chi2[:, 1:-1], chi2[:, 2:]
-    bend = left - 2 * centre + right
-    lowest = (bend > 0) & (centre <= left) & (centre <= right)
-    gain = np.where(lowest, (left - right) ** 2 / (8 * np.where(lowest, bend, 1.0)), 0.0)
-    return chi2 - np.pad(gain, ((0, 0), (1, 1)))
-
-
 class JointFit:
-    """Template, shifts and continua of a set of exposures, improved in turn."""
+    """Template, shifts, continua and depths of bands of a set of exposures, improved in turn."""
 
-    def __init__(self, flux, weight, degree, stretch, max_shift):
+    def __init__(self, flux, weight, degree, stretch, max_shift, telluric=None):
         self.flux, self.weight = flux, weight
         self.max_shift, self.pad = max_shift, int(np.ceil(max_shift)) + PAD
         self.n_exposures, self.n = flux.shape
@@ -54,7 +41,12 @@ class JointFit:
         self.with_stretch = stretch
         self.shift, self.stretch = np.zeros((2, self.n_exposures))
         self.continuum = np.ones_like(flux)
-        self.stiffness = 1.0
+        self.bands = None if telluric is None else number_bands(telluric, self.pad)
+        self.pattern = np.zeros(self.n + 2 * self.pad)  # logarithm of the bands' transmission
+        self.changing = None  # equations and stiffness of what deepens
+        n_bands = 0 if telluric is None else self.bands.max()
+        self.amount = np.zeros((self.n_exposures, n_bands + 1))  # more of it; the first is no band
+        self.stiffness, self.fixed = 1.0, False
         self.known = np.ones(len(flux), bool)
         self.reason = np.full(len(flux), "", dtype="U60")
 
@@ -67,14 +59,11 @@ class JointFit:
 
     def start(self, fixed):
         """Whole-pixel shifts against the template, or the most typical exposure."""
+        self.fixed = fixed
         full = self.weight.copy()
-        for e, (flux, weight) in enumerate(zip(self.flux, full, strict=True)):
-            smooth = legendre.Legendre.fit(self.arm, flux, 3, w=np.sqrt(weight))(self.arm)
-            rest = (flux - smooth) * np.sqrt(weight)  # cosmic rays stand far above a cubic
-            spike = rest > 8 * 1.4826 * np.median(np.abs(rest[weight > 0]))
-            self.weight[e] = np.where(spike, 0.0, weight)
+        self.weight[spikes(self.flux, full)] = 0.0
         if not fixed:
-            self.stack(among=[_typical_exposure(self.flux, self.weight)])
+            self.stack(among=[typical_exposure(self.flux, self.weight)])
         lags, chi2, continua = self.scan([self.spline] * self.n_exposures)
         best = chi2.argmin(axis=1)
         self.shift = lags[best] + 0.0
@@ -107,36 +96,35 @@ class JointFit:
         """Compare each exposure with the others at every shift: move it, or say it has none."""
         splines = [self.spline] * self.n_exposures if fixed else self.without_each()
         lags, chi2, continua = self.scan(splines, FINE)
-        best, bottom = chi2.argmin(axis=1), _between(chi2)
-        least = bottom.min(axis=1, keepdims=True)
-        free = (self.weight > 0).sum(axis=1, keepdims=True) - len(self.poly)
-        worse = (bottom - least) / np.maximum(least / free, 1)
-        worse[np.abs(lags - lags[best][:, None]) < 2] = np.inf  # the slopes of its own valley
-        beside = np.pad(chi2, ((0, 0), (1, 1)), constant_values=-np.inf)
-        valley = (chi2 < beside[:, :-2]) & (chi2 < beside[:, 2:])
-        rival = np.where(valley, worse, np.inf).min(axis=1)
-        contrast = np.median(worse, axis=1)
-        for least in (CONVINCED, 2 * CONVINCED):
-            limit = np.maximum(least, TWIN * contrast)
-            reasons = {
-                "no shift fits better than others": contrast < least,
-                AMBIGUOUS: np.minimum(worse.min(axis=1), rival) < limit,
-                "beyond max_shift": np.abs(self.shift) > self.max_shift,
-            }
-            self.reason = np.select(list(reasons.values()), list(reasons), "")
-            self.known = self.reason == ""
-            if fixed or self.known.mean() > FEW:
-                break  # of many pairs of exposures, one or two look alike by chance
+        free = (self.weight > 0).sum(axis=1) - len(self.poly)
+        self.reason = doubts(lags, chi2, free, np.abs(self.shift) > self.max_shift, fixed)
+        self.known, best = self.reason == "", chi2.argmin(axis=1)
         astray = np.abs(lags[best] - self.shift) > 1  # pixel
         for e in np.flatnonzero(astray):
             self.shift[e], self.continuum[e] = lags[best[e]], continua[best[e], e] @ self.poly
         return astray
 
+    def deeper(self, among=slice(None)):
+        """Logarithm of the bands' transmission at every pixel, and how much more of it there is."""
+        index, part = (each[among] for each in self.place())
+        basis, _ = cubic_basis(part)
+        pattern = sum(basis[a] * self.pattern[index + a - 1] for a in range(4))
+        band = self.bands[index + (part > 0.5)]
+        return pattern, np.take_along_axis(self.amount[among], band, axis=1), band
+
+    def scale(self, among=slice(None)):
+        """What the template is multiplied with in some exposures."""
+        continuum = self.continuum[among]
+        if self.bands is None:
+            return continuum
+        pattern, amount, _ = self.deeper(among)
+        return continuum * np.exp(amount * pattern)
+
     def equations(self, among, slope=False):
         """Normal equations (banded) of the spline that fits some exposures."""
         index, part = (each[among] for each in self.place())
-        power = self.weight[among] * self.continuum[among] ** 2
-        signal = self.weight[among] * self.continuum[among] * self.flux[among]
+        scale, weight = self.scale(among), self.weight[among]
+        power, signal = weight * scale**2, weight * scale * self.flux[among]
         return spline_equations(index, part, power, signal, self.n + 2 * self.pad, slope=slope)
 
     def stack(self, choose=True, among=None):
@@ -159,6 +147,9 @@ class JointFit:
         among = self.known | ~self.known.any()
         covariance = banded_inverse(self.equations(among)[0], self.stiffness)
         freedom = banded_trace(covariance, self.equations(among)[0])
+        if self.changing is not None:
+            band, stiffness = self.changing
+            freedom += banded_trace(banded_inverse(band, stiffness), band)
         _, slope = self.evaluate()
         told = (self.weight * (self.continuum * slope) ** 2)[among].sum()
         missing = self.rigour * (np.diff(self.spline, 4) ** 2).sum()
@@ -179,19 +170,117 @@ class JointFit:
         return result
 
     def evaluate(self):
-        """Template and its slope at every pixel of every exposure."""
+        """Template and its slope at every pixel of every exposure, at the depth of its bands."""
+        value, slope = self.at_pixels(self.spline)
+        if self.bands is not None:
+            _, tilt = self.at_pixels(self.pattern)
+            pattern, amount, _ = self.deeper()
+            deeper = np.exp(amount * pattern)
+            value, slope = value * deeper, (slope + value * amount * tilt) * deeper
+        return value, slope
+
+    def at_pixels(self, spline):
+        """Value and slope of a spline at every pixel of every exposure."""
         index, part = self.place()
         basis, slope = cubic_basis(part)
-        near = np.stack([self.spline[index + a - 1] for a in range(4)])
+        near = np.stack([spline[index + a - 1] for a in range(4)])
         return (basis * near).sum(axis=0), (slope * near).sum(axis=0)
 
+    def learn_bands(self, look=True):
+        """What deepens in the bands: their logarithm at first, then what exposures differ by."""
+        inside = self.bands > 0
+        values = np.pad(spline_at_knots(self.spline), 1, mode="edge")
+        guess = interpolating_spline(log_depth(values, self.bands), 0)
+        if not look:
+            self.pattern = np.where(inside, guess, 0.0)
+            return
+        here, amount, _ = self.deeper()
+        value, _ = self.evaluate()
+        light = self.continuum * value
+        lever = light * amount
+        rest = self.flux - light + lever * (here - self.at_pixels(guess)[0])
+        index, part = self.place()
+        power, signal = self.weight * lever**2, self.weight * lever * rest
+        if (power * here**2).sum() < 1:  # nothing has become deeper
+            self.pattern = np.where(inside, guess, 0.0)
+            return
+        band, right = spline_equations(index, part, power, signal, len(guess))
+        stiffness = likeliest_stiffness(band, right)
+        change = solve_spline(band, right, stiffness)
+        self.changing = band, stiffness
+        self.pattern = np.where(inside, guess + change, 0.0)
+
+    def tell_apart(self):
+        """
+        Depth or shift? Weigh what the exposures say against what a star's lines may leave.
+
+        What deepens in a band may contain a part of the template's slope, which is a shift that
+        goes with the depth. Where bands deepen one without the other, the exposures see it.
+        """
+        knots = np.pad(spline_at_knots(self.spline), 1, mode="edge")
+        knots = np.log(np.maximum(knots, FAINTEST * knots.max()))
+        pattern, slope = np.pad(spline_at_knots(self.pattern), 1), np.gradient(knots)
+        told = self.equations(slice(None))[0][0] * np.exp(2 * knots)
+        n_bands = self.amount.shape[1] - 1
+        part, trust = np.zeros(n_bands), np.full(n_bands, NO_BAND)
+        for b in range(n_bands):
+            at = (self.bands == b + 1) & (told > 0)
+            if at.sum() > FEWEST:
+                part[b], variance = slope_in_depth(pattern[at], knots[at], told[at])
+                trust[b] = 1 / max(variance, 1 / NO_BAND)
+        known, self.lean = self.ask_exposures(slope, told)
+        self.doubt = np.linalg.inv(known + np.diag(trust))
+        step = np.append(0, -self.doubt @ (trust * part))
+        self.pattern += interpolating_spline(slope, 0) * step[self.bands]
+
+    def ask_exposures(self, slope, told):
+        """Information on a part of ``slope`` in each band, and the shift that goes with it."""
+        seen = (self.weight > 0).any(axis=0)
+        index, part = (each[:, seen] for each in self.place())
+        weight, basis = self.weight[:, seen], cubic_basis(part)[0]
+        pattern, amount, band = (each[:, seen] for each in self.deeper())
+        light = (self.continuum * self.evaluate()[0])[:, seen]
+
+        def read(spline):
+            return sum(basis[a] * spline[index + a - 1] for a in range(4))
+
+        moved = light * read(interpolating_spline(slope, 0))
+        numbers = np.arange(1, self.amount.shape[1])
+        columns = [p * light for p in self.poly[:, seen]] + [
+            light * pattern * (band == b) for b in numbers
+        ]
+        design = np.stack([-moved, *columns], axis=1)
+        weighted = design * weight[:, None]
+        inverse = np.linalg.pinv(np.einsum("eix,ejx->eij", weighted, design), hermitian=True)
+        free, lean = [], np.zeros((len(light), len(numbers)))
+        for b in numbers:
+            rest = moved * amount * (band == b)
+            for _ in range(N_ROUNDS):
+                answer = np.einsum("eij,ej->ei", inverse, np.einsum("ejx,ex->ej", weighted, rest))
+                lean[:, b - 1] += answer[:, 0]
+                rest = rest - np.einsum("eix,ei->ex", design, answer)
+                lever = light * amount
+                told_here = (weight * lever**2, weight * lever * rest, len(self.spline))
+                same = solve_spline(*spline_equations(index, part, *told_here), 1e-6)
+                parts, whole = (
+                    np.bincount(self.bands, told * one * slope) for one in (same, slope)
+                )
+                same -= (parts / np.maximum(whole, 1e-300))[self.bands] * slope
+                rest = rest - lever * read(same)
+            free.append(rest)
+        return np.einsum("aex,ex,bex->ab", free, weight, free), lean
+
     def improve(self):
-        """One Gauss-Newton step in continuum, shift and stretch of every exposure."""
+        """One Gauss-Newton step in continuum, shift, stretch and depths of every exposure."""
         value, slope = self.evaluate()
         gradient = -slope * self.continuum
         columns = [p * value for p in self.poly] + [gradient]
         if self.with_stretch:
             columns.append(gradient * self.arm)
+        if self.bands is not None:
+            pattern, _, band = self.deeper()
+            light = self.continuum * value * pattern
+            columns += [light * (band == b) for b in range(1, self.amount.shape[1])]
         design = np.stack(columns, axis=1)
         weighted = design * self.weight[:, None, :]
         normal = np.einsum("eix,ejx->eij", weighted, design)
@@ -203,12 +292,16 @@ class JointFit:
         k = len(self.poly)
         step = np.clip(answer[:, k], -1, 1)
         self.continuum = answer[:, :k] @ self.poly
-        typical = self.continuum[self.known | ~self.known.any()]
-        self.continuum /= typical.mean(axis=0)  # the template carries the mean
+        last = k + 1 + self.with_stretch
+        self.amount[:, 1:] = np.clip(self.amount[:, 1:] + answer[:, last:], -1, 9)
+        if not self.fixed:  # the template carries the mean
+            typical = self.known | ~self.known.any()
+            self.continuum /= self.continuum[typical].mean(axis=0)
+            self.amount -= self.amount[typical].mean(axis=0)
         self.shift = self.shift + step
         if self.with_stretch:
             self.stretch = self.stretch + answer[:, k + 1]
-        self.covariance = inverse[:, k:, k:]
+        self.covariance = inverse[:, k:last, k:last]
         self.residual = self.flux - (design * answer[:, :, None]).sum(axis=1)
         return np.abs(step - step.mean()).max()
 
@@ -227,6 +320,8 @@ class JointFit:
         freedom, bend = (0.0, 1.0) if fixed else self.leniency()
         chi2 /= np.maximum(free - freedom / self.n_exposures, 1)
         variance = np.einsum("eii->ei", self.covariance) / bend**2
+        if self.bands is not None:
+            variance[:, 0] += np.einsum("ea,ab,eb->e", self.lean, self.doubt, self.lean)
         astray = self.settle(fixed) | ~(variance[:, 0] > 0)
         self.reason[astray & self.known] = AMBIGUOUS
         if not fixed and (self.known & ~astray).sum() < 2:
