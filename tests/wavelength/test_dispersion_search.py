@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from slitlapse.wavelength import ArcLines, WavelengthSolution, relative_strength
-from slitlapse.wavelength.dispersion_search import first_guesses, search_dispersion
+from slitlapse.wavelength.dispersion_search import (
+    DispersionSearch,
+    first_guesses,
+    search_dispersion,
+)
 from slitlapse.wavelength.line_lists import lamp_line_list
 
 LINES = lamp_line_list("HeNeAr")
@@ -62,12 +66,12 @@ def test_guesses_differ():
 
 def test_first_guesses_go_through_pairs_and_around_an_archived_solution():
     pairs = [(100.0, 4500.0), (900.0, 6500.0)]
-    guesses, prior, start = first_guesses([], 1001, None, None, None, pairs, None, "air")
-    a0, a1, a2 = guesses[0]
+    search, prior, start = first_guesses([], 1001, None, None, None, pairs, None, "air")
+    a0, a1, a2 = search.coefficients[0]
     np.testing.assert_allclose([a0 - 0.8 * a1, a0 + 0.8 * a1, a2], [4500, 6500, 0], atol=1e-6)
     assert prior[0] < 50 and start > 0
     archived = WavelengthSolution([5500.0, 1250.0], (0, 1000), 1001)
-    guesses, _, _ = first_guesses([], 1001, None, None, archived, None, None, "air")
+    guesses = first_guesses([], 1001, None, None, archived, None, None, "air")[0].coefficients
     assert np.ptp(guesses[:, 0]) == pytest.approx(2.5 * 80)  # 40 pixels to either side
     assert np.abs(guesses[:, 0] - 5500).min() < 1e-6
     with pytest.raises(ValueError, match="two lines or more"):
@@ -82,9 +86,33 @@ def test_less_slack_searches_less_about_the_same_place():
     fields = ("pixel", "uncertainty", "flux", "chance")
     arc = arc._replace(**{name: np.asarray(getattr(arc, name))[inside] for name in fields})
     wide, narrow = (
-        first_guesses([arc], 1024, (4100, 7100), None, None, None, True, "air", slack=slack)[0]
+        first_guesses([arc], 1024, (4100, 7100), None, None, None, True, "air", slack=slack)[
+            0
+        ].coefficients
         for slack in (1.0, 0.5)
     )
     assert len(narrow) < len(wide)
     for guesses in (wide, narrow):
         assert abs(guesses[0][1] / 511.5 - 3) < 0.03
+
+
+def test_the_promising_first_and_then_the_rest_is_the_same_as_all_at_once():
+    pixel = observe(np.random.default_rng(4), 6100.0, 1300.0, 50.0)
+    arc = (pixel, np.ones(len(pixel)), WAVE, STRENGTH**0.5)
+    options = {"dispersion": (0.8, 6.0), "n_guesses": 30}
+    scout = search_dispersion([arc], 1024, n_bins=192, **options)
+    first = search_dispersion([arc], 1024, near=scout.promising(), **options)
+    rest = search_dispersion([arc], 1024, after=first, **options)
+    whole = search_dispersion([arc], 1024, **options)
+    assert len(first.tried) < 0.7 * len(whole.tried)
+    np.testing.assert_array_equal(np.sort(rest.tried[:, 0]), whole.tried[:, 0])
+    assert rest.n_tried == whole.n_tried
+    # a guess that was not among the best of a part is not among the best of all, or but the last
+    np.testing.assert_array_equal(rest.coefficients[:20], whole.coefficients[:20])
+
+
+def test_the_promising_are_the_best_for_a_part_of_the_work():
+    tried = np.array([[1.0, 5.0], [2.0, 9.0], [4.0, 7.0], [8.0, 8.0]])
+    search = DispersionSearch(np.zeros((1, 3)), np.zeros(1), 4, tried)
+    np.testing.assert_array_equal(search.promising(0.25), [2.0])
+    np.testing.assert_array_equal(search.promising(0.4), [2.0, 8.0, 4.0])

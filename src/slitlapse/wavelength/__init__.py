@@ -71,6 +71,7 @@ from .line_lists import (
 )
 from .line_tilt import LineTilt
 from .oxygen_bands import OxygenOffset, measure_oxygen, oxygen_transmission
+from .solution_verdict import BELIEVE, WavelengthError, give_verdict
 from .spectral_shift import ShiftSeries, measure_shift
 from .spectrum_offset import SpectrumOffset, find_offset
 from .sunlight import sunlight_lines
@@ -149,11 +150,7 @@ __all__ = [
 ]
 
 BLENDED = 0.1  # line widths: where lines are typically less certain, blends are modelled
-BELIEVE = 6.0  # natural log of the odds below which a relation is not believed
-
-
-class WavelengthError(ValueError):
-    """No relation between pixel and wavelength could be believed; the message says why."""
+STAGES = ((True, False), (False, True), (False, False))  # of a search: coarse, where promising
 
 
 def match_lamps(
@@ -224,16 +221,8 @@ def match_lamps(
             f"{_names(lists)}; at least 4 are needed. Is the lamp on? Else give pairs or a guess."
         )
     width = float(np.median([table.meta["fwhm"] for table in tables]))
-    blind = wavelength_range is None and guess is None and pairs is None
-    for coarse in (True, False) if guess is None and pairs is None else (False,):
-        known = (wavelength_range, dispersion, guess, pairs, increasing, medium)
-        guesses, prior, start = first_guesses(observed, n_pixels, *known, coarse=coarse)
-        options = {"prior": prior, "fwhm": width, "start_sigma": start}
-        match = match_guesses(observed, guesses, n_pixels, **options)
-        if blind and not (coarse and match.evidence < BELIEVE):
-            match = _look_closer(match, observed, n_pixels, prior, width, medium, coarse)
-        if match.unmistakable:
-            break
+    known = (wavelength_range, dispersion, guess, pairs, increasing, medium)
+    match = _search_and_match(observed, n_pixels, known, width)
     named = [
         (table, seen.wavelength, seen.spread, seen.flux, seen.ion)
         for table, seen in zip(tables, match.listed, strict=True)
@@ -250,7 +239,30 @@ def match_lamps(
         covariance=found.covariance,
         lines=found.lines,
     )
-    return replace(curve, verdict=_verdict(match, found, curve, lists))
+    return replace(curve, verdict=give_verdict(match, found, curve, _names(lists)))
+
+
+def _search_and_match(observed, n_pixels, known, width):
+    """Search coarsely, then finely where that did well, then everywhere, until one is clear."""
+    wavelength_range, _, guess, pairs, _, medium = known
+    told = guess is not None or pairs is not None
+    blind = wavelength_range is None and not told
+    scout, after, match = None, None, None
+    for coarse, first in STAGES[-1:] if told else STAGES if blind else STAGES[::2]:
+        search, prior, start = first_guesses(
+            observed, n_pixels, *known, coarse=coarse, scout=scout if first else None, after=after
+        )
+        scout, after = (search, None) if coarse else (scout, search)
+        options = {"prior": prior, "fwhm": width, "start_sigma": start}
+        before, match = match, match_guesses(observed, search.coefficients, n_pixels, **options)
+        if blind and (match.evidence >= BELIEVE or not (coarse or first)):
+            match = _look_closer(match, observed, n_pixels, prior, width, medium, coarse)
+        if match.unmistakable:
+            break
+        if before is not None and before.clear and match.clear and before.agrees(match):
+            match = max(before, match, key=lambda one: one.evidence)
+            break
+    return match
 
 
 def _names(lists):
@@ -326,43 +338,10 @@ def _look_closer(match, observed, n_pixels, prior, width, medium, coarse):
     """Search again, finer, around what a blind search found: its ends may have settled wrongly."""
     ends = np.polynomial.legendre.legval(np.array([-1.0, 1.0]), match.coefficients)
     rising = bool(ends[1] > ends[0])
-    guesses, _, start = first_guesses(
+    search, _, start = first_guesses(
         observed, n_pixels, ends, None, None, None, rising, medium, slack=0.5, coarse=coarse
     )
-    closer = match_guesses(observed, guesses, n_pixels, prior=prior, fwhm=width, start_sigma=start)
+    options = {"prior": prior, "fwhm": width, "start_sigma": start}
+    closer = match_guesses(observed, search.coefficients, n_pixels, **options)
     best = max(match, closer, key=lambda one: one.evidence)
     return replace(best, rival=max(match.rival, min(closer.rival, best.evidence)))
-
-
-def _verdict(match, found, curve, lists):
-    """Say in words why the relation is believed, or raise."""
-    names = _names(lists)
-    margin = match.evidence - max(match.rival, 0.0)
-    used = int(found.lines["used"].sum())
-    if match.evidence < BELIEVE or margin < BELIEVE or used < len(found.coefficients) + 1:
-        why = (
-            "the lines found are not those of the lamps better than by chance"
-            if match.evidence < BELIEVE
-            else f"another relation fits the lines almost as well (log odds {margin:.1f})"
-            if margin < BELIEVE
-            else f"only {used} lines agree"
-        )
-        raise WavelengthError(
-            f"No wavelength solution from {names}: {why} (log evidence {match.evidence:.1f}). "
-            "Check which lamps were on, narrow wavelength_range, or give a guess or pairs."
-        )
-    used_lines = found.lines[found.lines["used"]]
-    residual = np.abs(used_lines["residual"].to_value(u.AA))
-    per_pixel = np.abs(np.gradient(curve.wavelength.value))
-    slope = np.interp(used_lines["pixel"].value, np.arange(curve.n_pixels), per_pixel)
-    error = curve.wavelength_uncertainty.value
-    text = (
-        f"{used} of {len(found.lines)} lines of {names} used; log odds against chance "
-        f"{match.evidence:.0f}, against the next best relation {margin:.0f}; half of the lines lie "
-        f"within {np.median(residual):.2g} angstrom ({np.median(residual / slope):.2g} pixel) of "
-        f"the curve, which is known to {np.median(error):.2g} angstrom "
-        f"({np.median(error / per_pixel):.2g} pixel)."
-    )
-    if found.scatter > 0.01:
-        text += f" Lines scatter by {found.scatter:.2g} pixel beyond their own uncertainties."
-    return text

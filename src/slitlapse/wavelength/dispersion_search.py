@@ -14,6 +14,8 @@ BRIGHTNESS_CLASSES = ((0, 12, 1.0, 0.8), (12, 36, 0.8, 0.5), (36, 999, 0.4, 0.3)
 # along the detector where nothing is known, and about a range: an eighth of the work of the finest
 # grid or less, and nine arcs of ten are solved
 COARSE_BINS = (192, 512)
+NEAR = 65536  # complex numbers that fit a processor's near memory a few times
+PROMISING = 0.3  # of the work of a fine search is tried first, as a coarse one has ranked it
 WIDEST = (2500.0, 3000.0)  # one sigma, angstrom, of middle and half span when nothing is known
 
 
@@ -31,11 +33,20 @@ class DispersionSearch:
         Log-likelihood of the observed positions over that of random ones.
     n_tried : int
         How many relations were compared.
+    tried : array of shape (n_dispersions, 2)
+        Every dispersion tried (angstrom per pixel at the middle), and its best score.
     """
 
     coefficients: np.ndarray
     score: np.ndarray
     n_tried: int
+    tried: np.ndarray | None = None
+
+    def promising(self, portion=PROMISING):
+        """Dispersions that did best, so many that trying them is this portion of the work."""
+        ranked = self.tried[np.argsort(-self.tried[:, 1])]
+        work = np.cumsum(1 / ranked[:, 0])  # the finer the dispersion, the longer the lists
+        return ranked[: np.searchsorted(work, portion * work[-1]) + 1, 0]
 
 
 def search_dispersion(
@@ -50,6 +61,8 @@ def search_dispersion(
     n_guesses=40,
     n_bins=512,
     separation=6.0,
+    near=None,
+    after=None,
 ):
     """
     Compare every dispersion, direction, bend and zero point on a grid, all zero points by FFT.
@@ -81,6 +94,11 @@ def search_dispersion(
         Resolution of the search: the detector is divided into about this many bins.
     separation : float
         Guesses differ by more than this many bins somewhere.
+    near : array-like, optional
+        Only dispersions about as far apart from one of these as they are from each other.
+    after : `DispersionSearch`, optional
+        With the same bins: its dispersions are not tried again, its guesses are among those given
+        back.
 
     Returns
     -------
@@ -107,10 +125,11 @@ def search_dispersion(
     n_scale = int(np.ceil(np.log(dispersion[1] / dispersion[0]) / step)) + 1
     scales = np.geomspace(*dispersion, n_scale) if n_scale > 1 else np.array(dispersion[:1])
     bends = np.linspace(-curvature, curvature, 2 * int(np.ceil(curvature / (1.8 * step))) + 1)
+    scales = _chosen(scales, near, after)
     prior = -0.5 * (bends / 0.06) ** 2
     window = int(np.ceil(n_pixels / size)) + 1
     everything = np.concatenate([arc[2] for arc in arcs])
-    found, cache, room = [], {}, {}
+    found, cache, tried, n_tried = [], {}, [], 0
     for scale in scales:
         bin_width = scale * size
         reach = half * scale
@@ -122,22 +141,53 @@ def search_dispersion(
         length = next_fast_len(int(np.ceil(rounded)), real=True)
         if length not in cache:
             cache[length] = _observed(arcs, half, size, bends, directions, window, length)
-        fields = [_field(arc, low, bin_width, n_list, window, detection) for arc in arcs]
-        if length not in room:
-            room[length] = np.empty((2, *cache[length][0].shape), np.complex64)
-        total, part = room[length]  # new room for every scale would cost more than the products
-        total[...] = 0
-        for field, seen in zip(rfft(np.array(fields), length), cache[length], strict=True):
-            total += np.multiply(field, seen, out=part)
-        score = irfft(total, length, axis=-1)[..., : max(n_list - window + 1, 1)]
-        score += prior[:, None]
-        middle = low + (np.arange(score.shape[-1]) + half / size) * bin_width
+        fields = rfft(_fields(arcs, low, bin_width, n_list, window, detection), length)
+        n_zero = max(n_list - window + 1, 1)
+        middle = low + (np.arange(n_zero) + half / size) * bin_width
+        outside = slice(0, 0)
         if centre[0] is not None:
-            score[..., (middle < centre[0]) | (middle > centre[1])] = -np.inf
-        found += _best_of(score, middle, scale * half, bends, directions)
-    table = np.array(found)
-    n_tried = len(scales) * len(bends) * len(directions) * score.shape[-1]
-    return _distinct(table, half, size, n_guesses, n_tried, separation)
+            outside = (middle < centre[0]) | (middle > centre[1])
+        n_tried += len(bends) * len(directions) * n_zero
+        rows = []
+        for d, sign in enumerate(directions):
+            seen = [one[d] for one in cache[length]]
+            score = _scores(fields, seen, prior, length, n_zero)
+            score[:, outside] = -np.inf
+            rows += _best_of(score, middle, sign, scale * half, bends)
+        tried.append((scale, max(row[0] for row in rows)))
+        found += rows
+    if after is not None:
+        found += list(np.column_stack([after.score, after.coefficients]))
+        tried, n_tried = [*after.tried, *tried], n_tried + after.n_tried
+    best = _distinct(np.array(found), half, size, n_guesses, separation)
+    return DispersionSearch(best[:, 1:], best[:, 0], n_tried, np.array(tried))
+
+
+def _chosen(scales, near, after):
+    """Those of the dispersions that are to be tried."""
+    if near is not None and len(scales) > 1:
+        apart = np.abs(np.log(scales[:, None] / np.asarray(near))).min(axis=1)
+        known = np.sort(np.log(near))
+        gap = max(np.diff(known).min(initial=np.inf), np.log(scales[1] / scales[0]))
+        scales = scales[apart <= (gap if np.isfinite(gap) else apart.min())]
+    return scales if after is None else scales[~np.isin(scales, after.tried[:, 0])]
+
+
+def _scores(fields, seen, prior, length, n_zero):
+    """Score of every bend and zero point, a few bends at a time: they stay near the processor."""
+    n_bends, n_frequencies = seen[0].shape
+    score = np.empty((n_bends, n_zero), np.float32)
+    few = max(1, NEAR // n_frequencies)
+    total, part = np.empty((2, few, n_frequencies), np.complex64)
+    for first in range(0, n_bends, few):
+        rows = slice(first, min(first + few, n_bends))
+        n = rows.stop - rows.start
+        np.multiply(fields[0], seen[0][rows], out=total[:n])
+        for field, one in zip(fields[1:], seen[1:], strict=True):
+            total[:n] += np.multiply(field, one[rows], out=part[:n])
+        score[rows] = irfft(total[:n], length, axis=-1)[:, :n_zero]
+    score += prior[:, None].astype(np.float32)
+    return score
 
 
 def _observed(arcs, half, size, bends, directions, window, length):
@@ -152,44 +202,46 @@ def _observed(arcs, half, size, bends, directions, window, length):
             place = np.clip(place, 0, window - 1)
             below = np.floor(place).astype(int)
             part = place - below
-            row = np.broadcast_to(np.arange(len(bends))[:, None], below.shape)
-            np.add.at(grid[d], (row, below), weights * (1 - part))
-            np.add.at(grid[d], (row, below + 1), weights * part)
+            at = (below + length * np.arange(len(bends))[:, None]).ravel()
+            flat = np.bincount(at, (weights * (1 - part)).ravel(), grid[d].size)
+            flat += np.bincount(at + 1, (weights * part).ravel(), grid[d].size + 1)[:-1]
+            grid[d] = flat.reshape(grid[d].shape)
         seen.append(np.conj(rfft(grid, axis=-1)))
     return seen
 
 
-def _field(arc, low, bin_width, n_list, window, detection):
-    """Log of how much likelier an observed line is here than anywhere in the window."""
-    wave, strength = arc[2], arc[3]
-    place = (wave - low) / bin_width
-    inside = (place >= 0) & (place < n_list - 1)
-    listed = np.bincount(place[inside].round().astype(int), strength[inside], n_list)
-    smooth = gaussian_filter1d(listed[:n_list], 1.0, mode="constant")
+def _fields(arcs, low, bin_width, n_list, window, detection):
+    """Log of how much likelier an observed line is here than anywhere in the window, per arc."""
+    listed, last = np.empty((len(arcs), n_list)), None
+    for row, (*_, wave, strength) in zip(listed, arcs, strict=True):
+        if wave is not last:  # several arcs may share one list
+            place = (wave - low) / bin_width
+            inside = (place >= 0) & (place < n_list - 1)
+            place, last = place[inside].round().astype(int), wave
+        row[:] = np.bincount(place, strength[inside], n_list)
+    smooth = gaussian_filter1d(listed, 1.0, mode="constant")
     mean = uniform_filter1d(smooth, window, mode="constant")
-    floor = 0.3 * smooth[smooth > 0].mean() if inside.any() else 1.0
+    n_lit = (smooth > 0).sum(axis=1, keepdims=True)
+    floor = np.where(n_lit > 0, 0.3 * smooth.sum(axis=1, keepdims=True) / np.maximum(n_lit, 1), 1.0)
     share = smooth / np.maximum(mean, 0.1 * floor + 1e-30)
     return np.log(1 - detection + detection * share).astype(np.float32)
 
 
-def _best_of(score, middle, a1, bends, directions):
-    """Best zero points of every direction and bend at one scale: rows of score, a0, a1, a2."""
-    rows = []
-    for d, sign in enumerate(directions):
-        top = score[d].argmax(axis=-1)
-        value = score[d][np.arange(len(bends)), top]
-        for k in np.argsort(-value)[:6]:
-            a2 = sign * a1 * bends[k]
-            rows.append((value[k], middle[top[k]] - a2 / 3, sign * a1, a2))
-        flat = score[d].max(axis=0)  # other places along the list that do well at any bend
-        for j in np.argsort(-flat)[:12:3]:
-            k = int(score[d][:, j].argmax())
-            a2 = sign * a1 * bends[k]
-            rows.append((flat[j], middle[j] - a2 / 3, sign * a1, a2))
-    return rows
+def _best_of(score, middle, sign, a1, bends):
+    """Best zero points of every bend at one scale and direction: rows of score, a0, a1, a2."""
+    top = score.argmax(axis=1)
+    value = score[np.arange(len(bends)), top]
+    flat = score.max(axis=0)  # other places along the list that do well at any bend
+    places = np.argpartition(-flat, 12)[:12] if len(flat) > 12 else np.arange(len(flat))
+    places = places[np.argsort(-flat[places])][::3]
+    row = np.append(np.argsort(-value)[:6], score[:, places].argmax(axis=0))
+    column = np.append(top[row[: len(row) - len(places)]], places)
+    a2 = sign * a1 * bends[row]
+    a0 = middle[column] - a2 / 3
+    return list(zip(score[row, column], a0, np.full(len(row), sign * a1), a2, strict=True))
 
 
-def _distinct(table, half, size, n_guesses, n_tried, separation):
+def _distinct(table, half, size, n_guesses, separation):
     """Keep the best guesses that differ by more than some bins somewhere on the detector."""
     table = table[np.isfinite(table[:, 0])]
     table = table[np.argsort(-table[:, 0])]
@@ -203,8 +255,7 @@ def _distinct(table, half, size, n_guesses, n_tried, separation):
             places = np.vstack([places, wave])
         if len(kept) == n_guesses:
             break
-    kept = np.array(kept).reshape(-1, 4)
-    return DispersionSearch(kept[:, 1:], kept[:, 0], n_tried)
+    return np.array(kept).reshape(-1, 4)
 
 
 def first_guesses(
@@ -219,12 +270,15 @@ def first_guesses(
     *,
     slack=1.0,
     coarse=False,
+    scout=None,
+    after=None,
 ):
     """
     Guesses, what was known before (one sigma of middle and half span), how far off they are.
 
     ``slack`` narrows the search about ``wavelength_range`` where that is known to better than 10 %;
-    ``coarse`` makes the bins wider, which is enough for most arcs and takes a tenth of the time.
+    ``coarse`` makes the bins wider, which is enough for most arcs and takes a tenth of the time;
+    ``scout``, such a coarse search, tells where to try first, ``after`` what has been tried.
     """
     half = 0.5 * (n_pixels - 1)
     if guess is not None or pairs is not None:
@@ -261,8 +315,8 @@ def first_guesses(
         start = max(6.0, 1.5 * n_pixels / n_bins)
         n_guesses = int((80 if coarse else 150) * slack)
         kwargs |= {"n_bins": n_bins, "separation": 2.5, "n_guesses": n_guesses}
-    search = search_dispersion(arcs, n_pixels, **kwargs)
-    return search.coefficients, prior, start
+    near = None if scout is None else scout.promising()
+    return search_dispersion(arcs, n_pixels, near=near, after=after, **kwargs), prior, start
 
 
 def _from_knowledge(guess, pairs, half, n_pixels, medium):
@@ -273,9 +327,11 @@ def _from_knowledge(guess, pairs, half, n_pixels, medium):
             raise ValueError("One pair cannot give a dispersion; identify two lines or more.")
         a = np.polynomial.polynomial.polyfit(pixel / half - 1, wave, min(len(pixel) - 1, 2))
         a = np.append(a, np.zeros(3 - len(a)))
-        return a[None], (5 * abs(a[1]) / half, 0.02 * abs(a[1])), 6.0
+        known = DispersionSearch(a[None], np.zeros(1), 1)
+        return known, (5 * abs(a[1]) / half, 0.02 * abs(a[1])), 6.0
     v = np.linspace(-1, 1, 33)
     wave = guess.to_medium(medium).pixel_to_wavelength((v + 1) * 0.5 * (guess.n_pixels - 1)).value
     a = np.polynomial.polynomial.polyfit(v, wave, 2)
     moves = np.arange(-40, 41, 4) * abs(a[1]) / half
-    return a + np.outer(moves, [1, 0, 0]), (20 * abs(a[1]) / half, 0.02 * abs(a[1])), 4.0
+    known = DispersionSearch(a + np.outer(moves, [1, 0, 0]), np.zeros(len(moves)), len(moves))
+    return known, (20 * abs(a[1]) / half, 0.02 * abs(a[1])), 4.0

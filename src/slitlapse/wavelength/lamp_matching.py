@@ -13,6 +13,7 @@ N_BRIGHT, N_LINES = 80, 150  # lines of each arc in the first and in the last co
 HOLLOW_CATHODE = {"Fe", "Cu", "Th"}  # their discharge ionises the gas they are filled with
 N_FIRST, N_RIVALS = 16, 4  # guesses, and others far from the best, that are compared at first
 ANOTHER = 1.5  # line widths from which a relation is another one
+SAME = 1e-3  # of half the range, at the median: the same relation
 UNMISTAKABLE = 30.0  # log odds from which a relation needs no more rivals, if the best has half
 BRIGHTNESS_SCATTER = 1.2  # natural log of a line's flux over its listed strength, within one ion
 ION_SCATTER = 1.5  # the same, from ion to ion
@@ -81,10 +82,20 @@ class LampMatch:
     expected: list
 
     @property
+    def clear(self):
+        """Whether others were compared, and none has half of its log odds."""
+        return bool(self.evidence > max(UNMISTAKABLE, 2 * self.rival) and np.isfinite(self.rival))
+
+    @property
     def unmistakable(self):
-        """Whether all parts agree, others were compared, and none has half of its log odds."""
-        clear = self.evidence > max(UNMISTAKABLE, 2 * self.rival) and np.isfinite(self.rival)
-        return bool(clear and self.weakest > 0)
+        """Whether it is clear, and all parts agree."""
+        return self.clear and self.weakest > 0
+
+    def agrees(self, other):
+        """Whether another search has led to this relation; its ends may have settled elsewhere."""
+        v = np.linspace(-0.9, 0.9, 19)
+        apart = np.abs(legendre.legval(v, self.coefficients - other.coefficients))
+        return bool(np.median(apart) < SAME * abs(self.coefficients[1]))
 
 
 def match_guesses(arcs, guesses, n_pixels, *, prior, fwhm, start_sigma, n_final=8):
