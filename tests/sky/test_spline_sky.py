@@ -188,7 +188,11 @@ def test_the_supersampled_spectrum_is_there_to_look_at(image):
 def test_noise_is_never_invented(image):
     with pytest.raises(ValueError, match=r"no uncertainty.*Give read_noise"):
         SplineSky(image.data, SkyGeometry(EFFECTIVE, ~STAR))
-    assert SplineSky(image, SkyGeometry(EFFECTIVE, ~STAR)).fit.used.any()
+    sky = SplineSky(image, SkyGeometry(EFFECTIVE, ~STAR))
+    # the uncertainties alone tell the noise on lines and between them
+    assert abs(sky.line_excess - 1) < 0.1
+    pull = (image.data - sky.fit.model) / image.uncertainty.array
+    assert abs(pull[~STAR].std() - 1) < 0.03
 
 
 def test_images_of_another_shape_are_refused(image):

@@ -23,6 +23,9 @@ __all__ = [
 ]
 
 
+FLOOR = 0.05  # of the variance of a column: what does not come from the sky is at least that
+
+
 class TiltWarning(AstropyUserWarning):
     """The sky lines are not where the map of effective pixels says."""
 
@@ -55,7 +58,8 @@ class SplineSky:
     read_noise : float, `~astropy.units.Quantity` or array, shape (n_y, n_x), optional
         Read noise in the unit of the image, which must then be electron. With it, variances are
         read noise squared plus the modelled sky. Without it, the median variance of each
-        column's sky pixels is taken from ``image.uncertainty``.
+        column's sky pixels is taken from ``image.uncertainty``, and how variances change
+        with counts along the columns.
     sensitivity : array, shape (n_y, n_x), optional
         What the image was divided by; ``read_noise`` is then that before the division.
     sigma : float or None
@@ -275,12 +279,18 @@ def _noise_model(image, sky, read_noise, sensitivity):
             "Give read_noise (in electron), or an image with an uncertainty."
         )
     variance = image.uncertainty.represent_as(VarianceUncertainty).array
-    # one number per column: weights that differ with each pixel's own count would be biased
-    values = np.where(sky & np.isfinite(variance), variance, np.nan)
-    known = np.isfinite(values).any(axis=0)
-    level = np.ones(values.shape[1])
-    level[known] = np.nanmedian(values[:, known], axis=0)
-    return level, 0.0
+    # one number per column, and by how much variances change with counts along columns: weights
+    # that differ with each pixel's own count would be biased
+    known = sky & np.isfinite(variance) & np.isfinite(image.flux.value)
+    seen = known.any(axis=0)
+    level, counts = np.ones(sky.shape[1]), np.zeros(sky.shape[1])
+    off = []
+    for middle, values in ((level, variance), (counts, image.flux.value)):
+        values = np.where(known, values, np.nan)
+        middle[seen] = np.nanmedian(values[:, seen], axis=0)
+        off.append(np.nan_to_num(values - middle))
+    slope = max(np.sum(off[0] * off[1]) / max(np.sum(off[1] ** 2), 1e-300), 0.0)
+    return np.maximum(level - slope * counts, FLOOR * level), slope
 
 
 def _spectrum(values, variance, image):

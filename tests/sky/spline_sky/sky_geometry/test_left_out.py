@@ -27,8 +27,9 @@ def test_the_solution_is_that_of_the_normal_equations_without_the_pixels(splines
     kept = weights * ~out
     exact = splines.solve(splines.factorise(kept), splines.moments(kept * data))
     away = splines.whiten(factor, found - exact)
-    # in units of the errors of the whole fit; the corners may keep too few pixels to tell
-    assert np.sum(away[10:-10] ** 2) < 1e-6
+    # in units of the errors of the whole fit; the corners may keep too few pixels to tell, which
+    # fades over some splines (of two terms each)
+    assert np.sum(away[20:-20] ** 2) < 1e-6
 
 
 def test_too_many_missing_pixels_are_told(splines):

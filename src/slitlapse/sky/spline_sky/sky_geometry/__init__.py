@@ -23,7 +23,7 @@ class SkyGeometry:
     """
     Everything about a sky fit that stays the same from exposure to exposure.
 
-    The sky is ``sum_jk c_jk B_j(u) P_k(y)``: cubic B-splines in the effective pixel u, times
+    The sky is ``sum_jk c_jk B_j(u) P_k(y)``: quintic B-splines in the effective pixel u, times
     Legendre polynomials along the slit (Kelson 2003, PASP 115, 688). Nothing is resampled: every
     pixel is compared with the spline at its own effective pixel. The spline describes the
     spectrum as pixels see it, that is, already integrated over a pixel.
@@ -35,8 +35,9 @@ class SkyGeometry:
     sky_pixels : array of bool, shape (n_rows, n_x)
         True on pixels that show sky and are good in every exposure.
     knot_spacing : float, optional
-        Distance of knots in effective pixels. By default 0.75 where the lines are tilted enough
-        (by 1.5 pixels over the rows), which follows lines of 2.8 pixels FWHM; else 1.
+        Distance of knots in effective pixels. By default 0.9 where the lines are tilted enough
+        (by 1.5 pixels over the rows), which follows lines of 2.5 pixels FWHM to 1 / 500 of their
+        peak; else 1.
     spatial_degree : int
         Degree of the polynomial along the slit.
     illumination : array, shape (n_rows, n_x), optional
@@ -81,7 +82,7 @@ class SkyGeometry:
         if not self.sky_pixels.any():
             raise ValueError("No sky pixel is left. Give windows that hold good pixels.")
         if knot_spacing is None:
-            knot_spacing = 0.75 if self._least_tilt() > 1.5 else 1.0
+            knot_spacing = 0.9 if self._least_tilt() > 1.5 else 1.0
         self.knot_spacing, self.spatial_degree = float(knot_spacing), int(spatial_degree)
         self.illumination = illumination
         self._splines = BandedSplines(
@@ -271,7 +272,7 @@ class SkyGeometry:
         out = static = np.flatnonzero(bad & sky)
         if sigma is not None:
             out = np.union1d(static, self._cuts.glaring(data, ~bad, read_variance))
-        coefficients, settled, limit = self._solve(everything, data, out), sigma is None, None
+        coefficients, settled = self._solve(everything, data, out), sigma is None
         for rounds_left in range(int(maxiters), -1, -1):
             model = self._splines.evaluate(coefficients)
             variance = np.maximum(model, 0)
@@ -282,8 +283,8 @@ class SkyGeometry:
             square = np.square(data - model)
             wild = np.flatnonzero(square > PIXEL(sigma**2) * variance)
             wild = wild[sky.ravel()[wild]]
-            if limit is None:
-                limit = column_limit(square, variance, sky, sigma, wild)
+            # anew in each round: around a long hit the first residuals scatter a lot
+            limit = column_limit(square, variance, sky, sigma, wild)
             limits = limit[wild % data.shape[1]] * variance.ravel()[wild]
             wild = np.union1d(static, wild[square.ravel()[wild] > limits])
             if np.array_equal(wild, out):

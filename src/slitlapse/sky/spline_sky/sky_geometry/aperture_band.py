@@ -107,8 +107,9 @@ def make_band(splines, covariance, supported, first_row, n_rows):
     interval = splines.interval[rows, np.arange(n_x)]
     first = np.min(np.where(known, interval, splines.n_knots), axis=0)
     last = np.max(np.where(known, interval, 0), axis=0)
-    first = np.minimum(first, splines.n_knots - 4)
-    size = int(np.max(last - first, initial=0)) + 4
+    n_taps = splines.taps.shape[-1]
+    first = np.minimum(first, splines.n_knots - n_taps)
+    size = int(np.max(last - first, initial=0)) + n_taps
     band = covariance(size)
     parts = []
     for start in range(0, n_x, COLUMNS_AT_ONCE):
@@ -126,12 +127,12 @@ def make_band(splines, covariance, supported, first_row, n_rows):
 
 def _design(splines, rows, columns, interval, first, size):
     """Return what each pixel takes of each coefficient, shape (n_x, n_rows, size * n_terms)."""
-    n_terms = splines.n_terms
+    n_terms, n_taps = splines.n_terms, splines.taps.shape[-1]
     design = np.zeros((columns.size, len(rows), size, n_terms))
     taps, along = splines.taps[rows, columns], splines.along[rows]
-    local = np.clip(interval - first, 0, size - 4).T
+    local = np.clip(interval - first, 0, size - n_taps).T
     x, y = np.indices(local.shape, sparse=True)
-    for m in range(4):
+    for m in range(n_taps):
         design[x, y, local + m] = (taps[..., m, np.newaxis] * along).transpose(1, 0, 2)
     return design.reshape(columns.size, len(rows), -1)
 

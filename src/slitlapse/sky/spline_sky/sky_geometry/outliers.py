@@ -8,6 +8,7 @@ __all__ = ["WavelengthCuts", "column_limit"]
 MAD_TO_SIGMA = 1.4826  # for a Gaussian
 FEW = 100  # rows are enough to see how far residuals scatter
 CUTS = 40  # and fewer to see how bright the sky is
+MOST = 0.75  # of the rows show no hit at a wavelength
 SPARSE = 8  # rows and columns between pixels that tell the typical read noise
 
 
@@ -24,7 +25,7 @@ class WavelengthCuts:
 
     def __init__(self, splines, effective_pixel, sky_pixels):
         rows = np.arange(0, len(sky_pixels), max(len(sky_pixels) // CUTS, 1))
-        middles = splines.knots[1:-2] + splines.spacing / 2
+        middles = splines.middles
         column = np.arange(sky_pixels.shape[1])
         found = [np.interp(middles, effective_pixel[row], column, -9, -9) for row in rows]
         self.interval, self.sky = splines.interval, sky_pixels
@@ -40,8 +41,9 @@ class WavelengthCuts:
         """
         Find hits so bright that one would spoil the first fit around it.
 
-        A pixel is one if it is far above what the brightest tenth of the rows show nearby at
-        the same wavelength.
+        A pixel is one if it is far above what three quarters of the rows show nearby at the
+        same wavelength: a long hit may cover the others, and so may a line whose tilt is not
+        quite known.
 
         Parameters
         ----------
@@ -56,7 +58,7 @@ class WavelengthCuts:
         """
         use = self.use & np.take(good, self.pixels)
         few = np.where(use, np.take(data, self.pixels), -np.inf).T
-        rank = int(0.9 * few.shape[1])
+        rank = int(MOST * few.shape[1])
         level = np.partition(np.ascontiguousarray(few), rank, axis=1)[:, rank]
         level = np.maximum(maximum_filter1d(level, 5), 0.0)
         few = np.broadcast_to(read_variance, data.shape)[::SPARSE, ::SPARSE]
