@@ -22,13 +22,13 @@ OUTLIER = 4.0  # standard deviations
 @dataclass(frozen=True, eq=False)
 class SpectrumOffset:
     """
-    Offset of a spectrum against its wavelength solution.
+    How far a whole spectrum must be moved until known features explain it.
 
     Parameters
     ----------
     shift, shift_uncertainty : float
-        Pixels by which known lines lie at larger x than the solution says;
-        ``solution.shifted(shift)`` is the corrected one.
+        Pixels; a positive one says that everything falls further right than it should, which
+        ``solution.shifted(shift)`` takes into account.
     contrast : float
         Improvement of chi square over the best offset elsewhere, in units of the reduced chi
         square. Noise alone gives a dozen.

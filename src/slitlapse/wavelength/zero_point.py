@@ -8,17 +8,19 @@ from astropy.table import QTable
 
 __all__ = ["ZeroPoint", "measure_zero_point"]
 
+BRIGHTNESS = 0.3  # by which the listed strength of a faint neighbour may be wrong
+
 
 @dataclass(frozen=True, eq=False)
 class ZeroPoint:
     """
-    Offset of a spectrum against its wavelength solution.
+    Mean distance of single lines from where a wavelength solution expects them.
 
     Parameters
     ----------
     shift, shift_uncertainty : float
-        Pixels by which known lines lie at larger x than the solution says;
-        ``solution.shifted(shift)`` is the corrected one.
+        Pixels, weighted mean of the lines used; positive where they are found at larger x, so
+        that ``solution.shifted(shift)`` expects them where they are.
     lines : `~astropy.table.QTable`
         ``wavelength``, ``pixel`` expected, ``offset``, ``offset_uncertainty``, ``used``.
 
@@ -50,7 +52,9 @@ def measure_zero_point(
     solution : `~slitlapse.wavelength.WavelengthSolution`
     lines : `~slitlapse.wavelength.LineList`, or `~astropy.units.Quantity`
         Wavelengths in the solution's medium (a list that knows its own is converted). Lines nearer
-        to a neighbour than 1.5 ``fwhm`` are left out, unless ten times stronger.
+        to a neighbour than 1.5 ``fwhm`` are left out, unless ten times stronger. Give the faint
+        ones too: where the list has strengths, what they do to the centres of the others is taken
+        off, and 30 % of it is added to the uncertainty.
     uncertainty : array-like, optional
         Standard deviation of each pixel; by default measured beside each line.
     fwhm : float
@@ -71,14 +75,22 @@ def measure_zero_point(
     """
     flux = np.array(getattr(spectrum, "value", spectrum), dtype=float)
     wave, strength = _wanted(lines, solution)
-    expected = solution.wavelength_to_pixel(wave)
-    keep = _alone(expected, strength, fwhm) & (expected > 4 * fwhm)
+    expected = everywhere = solution.wavelength_to_pixel(wave)
+    rank = np.ones(len(wave)) if strength is None else strength
+    keep = _alone(expected, rank, fwhm) & (expected > 4 * fwhm)
     keep &= expected < len(flux) - 1 - 4 * fwhm
     wave, expected = wave[keep], expected[keep]
     sigma = None if uncertainty is None else np.broadcast_to(uncertainty, flux.shape)
     rows = [_centre(flux, sigma, x, fwhm, -1 if absorption else 1, max_shift) for x in expected]
     found, error = np.array(rows).reshape(-1, 2).T
     offset = found - expected
+    if strength is not None:
+        width = fwhm / 2.3548
+        near = np.isfinite(everywhere)
+        bells = np.exp(-0.5 * ((np.arange(len(flux))[:, None] - everywhere[near]) / width) ** 2)
+        listed = bells @ strength[near]
+        pulled = [_centre(listed, sigma, x, fwhm, 1, 0.5 * fwhm)[0] - x for x in expected]
+        offset, error = offset - pulled, np.hypot(error, BRIGHTNESS * np.array(pulled))
     used = np.isfinite(offset) & (np.abs(offset) < max_shift) & (error < fwhm / 4)
     for _ in range(10):
         if used.sum() < 2:
@@ -114,7 +126,7 @@ def _wanted(lines, solution):
         lines = u.Quantity(lines["wavelength"])
     else:
         lines, strength = u.Quantity(np.atleast_1d(lines), u.AA), None
-    return lines, np.ones(len(lines)) if strength is None else strength
+    return lines, strength
 
 
 def _alone(pixel, strength, fwhm):
