@@ -247,20 +247,19 @@ def _search_and_match(observed, n_pixels, known, width):
     wavelength_range, _, guess, pairs, _, medium = known
     told = guess is not None or pairs is not None
     blind = wavelength_range is None and not told
-    scout, after, match = None, None, None
+    scout, after = None, None
     for coarse, first in STAGES[-1:] if told else STAGES if blind else STAGES[::2]:
         search, prior, start = first_guesses(
             observed, n_pixels, *known, coarse=coarse, scout=scout if first else None, after=after
         )
         scout, after = (search, None) if coarse else (scout, search)
         options = {"prior": prior, "fwhm": width, "start_sigma": start}
-        before, match = match, match_guesses(observed, search.coefficients, n_pixels, **options)
+        match = match_guesses(observed, search.coefficients, n_pixels, **options)
         if blind and (match.evidence >= BELIEVE or not (coarse or first)):
             match = _look_closer(match, observed, n_pixels, prior, width, medium, coarse)
-        if match.unmistakable:
-            break
-        if before is not None and before.clear and match.clear and before.agrees(match):
-            match = max(before, match, key=lambda one: one.evidence)
+        if blind and coarse and match.clear and not match.unmistakable:  # an end may be wrong
+            match = _look_closer(match, observed, n_pixels, prior, width, medium, False)
+        if match.unmistakable or (blind and coarse and match.clear):
             break
     return match
 

@@ -121,10 +121,10 @@ def search_dispersion(
     """
     size = max(n_pixels / n_bins, 1.0)  # pixels per bin
     half = 0.5 * (n_pixels - 1)
-    step = 1.2 * size / half
+    step = 1.35 * size / half
     n_scale = int(np.ceil(np.log(dispersion[1] / dispersion[0]) / step)) + 1
     scales = np.geomspace(*dispersion, n_scale) if n_scale > 1 else np.array(dispersion[:1])
-    bends = np.linspace(-curvature, curvature, 2 * int(np.ceil(curvature / (1.8 * step))) + 1)
+    bends = np.linspace(-curvature, curvature, 2 * int(np.ceil(curvature / (1.9 * step))) + 1)
     scales = _chosen(scales, near, after)
     prior = -0.5 * (bends / 0.06) ** 2
     window = int(np.ceil(n_pixels / size)) + 1

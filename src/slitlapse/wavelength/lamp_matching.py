@@ -13,7 +13,6 @@ N_BRIGHT, N_LINES = 80, 150  # lines of each arc in the first and in the last co
 HOLLOW_CATHODE = {"Fe", "Cu", "Th"}  # their discharge ionises the gas they are filled with
 N_FIRST, N_RIVALS = 16, 4  # guesses, and others far from the best, that are compared at first
 ANOTHER = 1.5  # line widths from which a relation is another one
-SAME = 1e-3  # of half the range, at the median: the same relation
 UNMISTAKABLE = 30.0  # log odds from which a relation needs no more rivals, if the best has half
 BRIGHTNESS_SCATTER = 1.2  # natural log of a line's flux over its listed strength, within one ion
 ION_SCATTER = 1.5  # the same, from ion to ion
@@ -90,12 +89,6 @@ class LampMatch:
     def unmistakable(self):
         """Whether it is clear, and all parts agree."""
         return self.clear and self.weakest > 0
-
-    def agrees(self, other):
-        """Whether another search has led to this relation; its ends may have settled elsewhere."""
-        v = np.linspace(-0.9, 0.9, 19)
-        apart = np.abs(legendre.legval(v, self.coefficients - other.coefficients))
-        return bool(np.median(apart) < SAME * abs(self.coefficients[1]))
 
 
 def match_guesses(arcs, guesses, n_pixels, *, prior, fwhm, start_sigma, n_final=8):
