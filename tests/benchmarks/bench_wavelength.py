@@ -1,11 +1,11 @@
 """How many of 200 invented spectrographs are solved, how well, and is any wrong one believed?
 
-    python tests/benchmarks/bench_wavelength.py [range | dispersion | names | blends] [n]
+    python tests/benchmarks/bench_wavelength.py [range | dispersion | names | lines] [n]
     python tests/benchmarks/bench_wavelength.py [real | shifts | --quick]
 
 Prints every spectrograph that was refused, wrong, or known to worse than 0.05 pixel, then a
 summary. ``range`` gives a centre and a dispersion wrong by up to 10 %, ``dispersion`` that alone,
-``names`` nothing but the lamps' names, ``blends`` a range, and blends are modelled; ``real``
+``names`` nothing but the lamps' names, ``lines`` a range, and no arc is modelled; ``real``
 compares our curves of real arcs with published tables of their lines (the frames are looked for
 where SLITLAPSE_DATA points); ``shifts`` measures the drift of simulated nights; ``--quick`` is
 ``range 1``, to see that it runs. Right means better than half a line width where lines reach,
@@ -39,8 +39,8 @@ from slitlapse.wavelength.simulate import simulate_spectrograph
 
 def known(how, one, rng):
     """What the solver is told."""
-    if how in ("range", "blends"):
-        return {"wavelength_range": one.rough_range(rng), "model_blends": how == "blends"}
+    if how in ("range", "lines"):
+        return {"wavelength_range": one.rough_range(rng), "model_blends": how == "range"}
     if how == "dispersion":
         middle = abs(one.solution.dispersion(0.5 * one.solution.n_pixels).value)
         return {"dispersion": middle * rng.uniform(0.9, 1.1)}

@@ -17,13 +17,11 @@ Forward
 -------
 `lamp_line_list`, `sky_line_list`, `read_line_list` (what lamps and sky shine at), `find_lines`
 (where lines are), `search_dispersion`, `match_guesses`, `identify_lines`, `model_arcs` (what
-blends tell) and the five in one call, `match_lamps`; `WavelengthSolution` (the answer;
-`to_fits_wcs`, `to_gwcs`, `to_specreduce` tell it to other software); `LineTilt` (each star its own
-solution); `measure_shift` (each exposure its own
-shift, with its uncertainty, or none), `find_offset`, `measure_zero_point` and
-`measure_oxygen` (lines of the sky, of the Sun in it, or of the air, as a check: off by many
-pixels, or by parts of one) and `resample_flux` (only
-where a common grid is asked for).
+blends tell) and the five in one call, `match_lamps`; `WavelengthSolution` (the answer; `to_gwcs`,
+`to_fits_wcs` and `to_specreduce` tell it to others); `LineTilt` (each star its own solution);
+`measure_shift` (each exposure its own shift, with its uncertainty, or none); `find_offset`,
+`measure_zero_point`, `measure_oxygen` (lines of the sky, of the Sun in it, or of the air, as a
+check); `resample_flux` (only where a common grid is asked for).
 
 Backward
 --------
@@ -42,6 +40,7 @@ from dataclasses import replace
 
 import astropy.units as u
 import numpy as np
+from numpy.polynomial import legendre
 
 from slitlapse._upstream import prefer
 
@@ -80,24 +79,11 @@ from .wavelength_export import to_fits_wcs, to_gwcs, to_header, to_specreduce
 from .wavelength_solution import WavelengthSolution
 from .zero_point import ZeroPoint, measure_zero_point
 
-(
-    LineList,
-    convert_medium,
-    lamp_line_list,
-    merge_blends,
-    read_line_list,
-    sky_line_list,
-    split_lamp_names,
-) = prefer(
-    "specreduce.lamp_lines",
-    LineList,
-    convert_medium,
-    lamp_line_list,
-    merge_blends,
-    read_line_list,
-    sky_line_list,
-    split_lamp_names,
-)
+(LineList, convert_medium, lamp_line_list, merge_blends, read_line_list, sky_line_list,
+ split_lamp_names) = prefer(
+    "specreduce.lamp_lines", LineList, convert_medium, lamp_line_list, merge_blends,
+    read_line_list, sky_line_list, split_lamp_names,
+)  # fmt: skip
 
 __all__ = [
     "KNOWN_LAMPS",
@@ -149,7 +135,9 @@ __all__ = [
     "to_specreduce",
 ]
 
-BLENDED = 0.1  # line widths: where lines are typically less certain, blends are modelled
+BLENDED = 0.1  # line widths: where half of the lines are less certain, they are blends
+WELL_KNOWN = 0.01  # pixels: a curve that lines tell this well needs nothing else
+BETTER = 0.5  # of the uncertainty, below which what models of whole arcs say is preferred
 STAGES = ((True, False), (False, True), (False, False))  # of a search: coarse, where promising
 
 
@@ -166,7 +154,7 @@ def match_lamps(
     increasing=None,
     saturation=None,
     fwhm=None,
-    model_blends=False,
+    model_blends=True,
 ):
     """
     Solve the wavelengths of one detector from the arcs of one or several lamps.
@@ -195,8 +183,8 @@ def match_lamps(
     saturation, fwhm : float, optional
         For `find_lines`.
     model_blends : bool
-        Where most lines are blends, ask the whole spectra with `model_arcs`: two to ten times more
-        precise as long as lines are symmetric; a profile that leans moves the curve along.
+        Ask the whole spectra with `model_arcs`, too, and take what they say where that is known
+        twice as well, or where most lines are blends whose members' brightness nobody knows.
 
     Returns
     -------
@@ -213,8 +201,7 @@ def match_lamps(
     tables, lists, spectra, n_pixels = _read_arcs(arcs, medium, n_pixels, saturation, fwhm)
     observed = [_observed(table, lines) for table, lines in zip(tables, lists, strict=True)]
     lit = [k for k, arc in enumerate(observed) if len(arc.pixel)]
-    tables, observed = [tables[k] for k in lit], [observed[k] for k in lit]
-    spectra = [spectra[k] for k in lit]
+    tables, observed, spectra = ([part[k] for k in lit] for part in (tables, observed, spectra))
     if sum(len(o[0]) for o in observed) < 4 and pairs is None and guess is None:
         raise WavelengthError(
             f"Only {sum(len(o[0]) for o in observed)} usable lines were found in the arcs of "
@@ -300,21 +287,32 @@ def _good_parts(arc, uncertainty=None, saturation=None):
 
 
 def _model_blends(found, spectra, wavelengths, expected, n_pixels, width):
-    """Where most lines used are blends, ask the whole arcs how bright their members are."""
-    half, used = 0.5 * (n_pixels - 1), found.lines[found.lines["used"]]
+    """Ask the whole arcs how bright the members of blends are; keep what is known better by far."""
+    used = found.lines["pixel"][found.lines["used"]].value
     if not len(used) or any(one is None for one in spectra):
         return found
-    slope = np.polynomial.legendre.legder(found.coefficients) / half
-    slope = np.polynomial.legendre.legval(used["pixel"].value / half - 1, slope)
-    if np.median(used["uncertainty"].value / np.abs(slope)) < BLENDED * width:
+    half = 0.5 * (n_pixels - 1)
+    v = np.linspace(used.min(), used.max(), 100) / half - 1
+    slope = legendre.legval(v, legendre.legder(found.coefficients)) / half
+    before, unit = _known_to(found.covariance, v), np.median(np.abs(slope))
+    alone = found.lines["uncertainty"][found.lines["used"]].value
+    crowded = np.median(alone) > BLENDED * width * unit
+    if before < WELL_KNOWN * unit and not crowded:
         return found
     curve, covariance = correct_curve(
         found.coefficients, spectra, wavelengths, expected, n_pixels, width
     )
+    if _known_to(covariance, v) > BETTER * before and not crowded:
+        return found
     lines = found.lines.copy()
-    wave = np.polynomial.legendre.legval(lines["pixel"].value / half - 1, curve)
+    wave = legendre.legval(lines["pixel"].value / half - 1, curve)
     lines["residual"] = lines["wavelength"] - wave * u.AA
     return replace(found, coefficients=curve, covariance=covariance, lines=lines)
+
+
+def _known_to(covariance, v):
+    """Typical uncertainty of a curve of this covariance at places along the detector."""
+    return np.sqrt(np.median(legendre.legval2d(v, v, covariance)))
 
 
 def _observed(table, lines):
@@ -335,7 +333,7 @@ def _observed(table, lines):
 
 def _look_closer(match, observed, n_pixels, prior, width, medium, coarse):
     """Search again, finer, around what a blind search found: its ends may have settled wrongly."""
-    ends = np.polynomial.legendre.legval(np.array([-1.0, 1.0]), match.coefficients)
+    ends = legendre.legval(np.array([-1.0, 1.0]), match.coefficients)
     rising = bool(ends[1] > ends[0])
     search, _, start = first_guesses(
         observed, n_pixels, ends, None, None, None, rising, medium, slack=0.5, coarse=coarse

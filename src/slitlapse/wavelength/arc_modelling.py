@@ -12,12 +12,15 @@ from scipy.special import ndtr
 __all__ = ["ArcModel", "ArcSpectrum", "correct_curve", "model_arcs"]
 
 BRIGHTNESS_SCATTER = 1.2  # natural log of a line's flux over its expected flux
-WIDTH_SCATTER = (0.2, 0.5)  # natural log: of the Gaussian's width, of the slit's
+# one sigma: natural log of the Gaussian's width and of the slit's; parts of the light that lean
+# and that are in wings
+WIDTH_SCATTER = (0.2, 0.5, 0.1, 0.1)
 MERGED = 0.15  # line widths within which two lines are one
-PROFILE_ERROR = 0.02  # of the light: no line is exactly a Gaussian behind an even slit
+PROFILE_ERROR = 0.02  # of the light: no line has exactly this shape
 TAILS = 4.0  # degrees of freedom of Student's t: some lines are on nobody's list
 FAINTEST = 1e-4  # of the brightest line; fainter ones are left out
 N_KNOTS = 12  # of the background
+CENTRE_FLOOR = 0.2  # of a line's height: weights of the fits that other lines' centres come from
 N_BLOCKS = 24  # pieces of an arc whose errors are taken to be independent
 
 
@@ -92,7 +95,7 @@ class _Lines:
         self.pixel = np.bincount(group, flux * pixel) / total
         self.expected = np.log(total)
         self.bright = self.expected.copy()
-        self.widths = np.log([0.95 * fwhm / 2.3548, 0.5 * fwhm])
+        self.widths = _typical_widths(fwhm)
         good = np.isfinite(arc.flux)
         self.flux = np.where(good, arc.flux, 0.0)
         sigma = _noise(self.flux[good]) if arc.uncertainty is None else arc.uncertainty
@@ -122,7 +125,7 @@ class _Lines:
         by_bright = spread(_profile(edge, self.widths))
         moved = (_profile(edge - step, self.widths) - _profile(edge + step, self.widths)) / step / 2
         by_width = []
-        for k in range(2):
+        for k in range(len(self.widths)):
             more, less = self.widths.copy(), self.widths.copy()
             more[k] += step
             less[k] -= step
@@ -136,6 +139,8 @@ def model_arcs(arcs, *, fwhm, degree=3, max_steps=10):
     """
     Fit whole arcs with all their listed lines: brightness of each, widths, and a displacement.
 
+    Lines are a Gaussian behind an evenly lit slit, which may lean and have wings (Gauss-Hermite
+    functions of third and fourth order, van der Marel & Franx 1993); all of one arc have one shape.
     Where lines overlap, the centre of a blend depends on how bright its members are, which no
     list knows for a given lamp. The spectrum knows: each line may be as bright as it asks for,
     within a factor of some three around what is expected, while all share one displacement.
@@ -243,10 +248,41 @@ def _noise(flux):
 
 
 def _profile(edge, widths):
-    """Share of a line's light in each pixel: a Gaussian behind an evenly lit slit."""
-    sigma, slit = np.exp(widths)
+    """Share of a line's light in each pixel; a Gaussian fitted to it is centred on zero."""
+    return np.diff(_below(edge + _fitted_centre(widths), widths), axis=1)
+
+
+def _fitted_centre(widths):
+    """Where a Gaussian on a slope finds a leaning line, with the weights of `find_lines`."""
+    if widths[2] == 0:
+        return 0.0
+    sigma, slit = np.exp(widths[:2])
+    total = np.sqrt(sigma**2 + slit**2 / 12)
+    edge = np.linspace(-5, 5, 101) * total
+    x, light = 0.5 * (edge[1:] + edge[:-1]) / total, np.diff(_below(edge, widths))
+    centre, width = 0.0, 1.0
+    for _ in range(6):
+        z = (x - centre) / width
+        bell = np.exp(-0.5 * z**2)
+        design = np.stack([bell, bell * z, bell * z**2, np.ones(len(x)), x], axis=1)
+        weighted = design / (bell + CENTRE_FLOOR)[:, None]
+        height, move, widen, *_ = np.linalg.solve(weighted.T @ design, weighted.T @ light)
+        centre += width * np.clip(move / height, -0.5, 0.5)
+        width *= np.exp(np.clip(widen / height, -0.2, 0.2))
+    return total * centre
+
+
+def _below(edge, widths):
+    """Light below an edge: a Gaussian behind an evenly lit slit, leaning and with wings."""
+    sigma, slit, lean, wings = *np.exp(widths[:2]), *widths[2:]
     upper, lower = (edge + slit / 2) / sigma, (edge - slit / 2) / sigma
-    return np.diff(sigma / slit * (_ramp(upper) - _ramp(lower)), axis=1)
+    z = edge / np.sqrt(sigma**2 + slit**2 / 12)
+    bell = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
+    # integrals of Gauss-Hermite functions of third and fourth order
+    leaning = -(8 * z**2 + 4) * bell / np.sqrt(48)
+    winged = (12 * ndtr(z) - 16 * z**3 * bell) / np.sqrt(384)
+    even = sigma / slit * (_ramp(upper) - _ramp(lower))
+    return even + lean * leaning + wings * winged
 
 
 def _ramp(z):
@@ -294,17 +330,17 @@ def _marginal(lines, displacement, fwhm):
     pieces = np.zeros((N_BLOCKS, n_terms))
     np.add.at(pieces, block, pull[:, None] * alone)
     np.add.at(pieces, line_block, -(prior[:n_lines] * off[0])[:, None] * coupling[:n_lines])
-    widths = (prior[-2:] * off[2]) @ coupling[-2:]
+    widths = (prior[-4:] * off[2]) @ coupling[-4:]
     return known, pieces - widths / N_BLOCKS, cho_solve(factor, gradient), coupling
 
 
 def _typical_widths(fwhm):
-    return np.log([0.95 * fwhm / 2.3548, 0.5 * fwhm])
+    return np.array([np.log(0.95 * fwhm / 2.3548), np.log(0.5 * fwhm), 0.0, 0.0])
 
 
 def _move(lines, step):
     """Take a step that no line may take too far."""
     n = len(lines.bright)
     lines.bright = lines.bright + np.clip(step[:n], -1, 1)
-    lines.background = lines.background + step[n:-2]
-    lines.widths = lines.widths + np.clip(step[-2:], -0.1, 0.2)
+    lines.background = lines.background + step[n:-4]
+    lines.widths = lines.widths + np.clip(step[-4:], -0.1, 0.2)
