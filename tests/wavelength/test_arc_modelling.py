@@ -136,3 +136,11 @@ def test_where_lines_lean_their_centre_is_that_of_a_fitted_gaussian(side):
     # noise, and a twentieth for a shape that is only nearly the true one
     allowed = 4 * found.std() / np.sqrt(22) + 0.05 * abs(found.mean())
     assert abs(model.displacement[0] - found.mean()) < allowed
+
+
+def test_lines_that_stand_alone_need_no_model():
+    rng = np.random.default_rng(5)
+    one = simulate_spectrograph(rng, n_pixels=2048, lamps=["Kr"], dispersion=(0.8, 1.2))
+    known = {"wavelength_range": one.rough_range(rng)}
+    plain, asked = (match_lamps(one.arcs, model_blends=b, **known) for b in (False, True))
+    np.testing.assert_array_equal(plain.coefficients, asked.coefficients)
