@@ -135,7 +135,7 @@ class _Lines:
         return by_bright.sum(axis=1) + self.hats @ self.background, by_bright, rest
 
 
-def model_arcs(arcs, *, fwhm, degree=3, max_steps=10):
+def model_arcs(arcs, *, fwhm, degree=3, max_steps=20):
     """
     Fit whole arcs with all their listed lines: brightness of each, widths, and a displacement.
 
