@@ -32,6 +32,30 @@ def test_the_offset_of_the_sky_is_found_with_an_honest_uncertainty():
     assert abs(np.std(pulls) - 1) < 4 / np.sqrt(2 * 40)
 
 
+def test_blends_in_one_are_as_good_if_their_parts_are_known():
+    everything = sky_line_list()
+    blends = sky_line_list(fwhm=3.5 * abs(SOLUTION.dispersion(1024).value))
+    found = []
+    for seed in range(40):
+        flux, sigma = sky(np.random.default_rng(seed), 0.37)
+        options = {"uncertainty": sigma, "fwhm": 3.5}
+        found.append(measure_zero_point(flux, SOLUTION, blends, shining=everything, **options))
+    wrong = np.array([each.shift - 0.37 for each in found])
+    pulls = wrong / [each.shift_uncertainty for each in found]
+    assert abs(np.mean(pulls)) < 4 / np.sqrt(40)
+    assert abs(np.std(pulls) - 1) < 4 / np.sqrt(2 * 40)
+
+
+def test_at_low_dispersion_the_parts_of_blends_tell_what_their_centres_do_not():
+    coarse = WavelengthSolution([7000.0, 2400.0], (0, 999), 1000)  # 4.8 angstrom a pixel
+    everything, blends = sky_line_list(), sky_line_list(fwhm=3.0 * 4.8)
+    flux = arc_spectrum(coarse, everything, fwhm=3.0, counts=1e5, background=200.0)
+    known = measure_zero_point(flux, coarse, blends, shining=everything, fwhm=3.0)
+    unknown = measure_zero_point(flux, coarse, blends, fwhm=3.0)
+    assert abs(known.shift) < 3 * known.shift_uncertainty
+    assert known.shift_uncertainty < 0.3 * unknown.shift_uncertainty
+
+
 def test_a_faint_neighbour_moves_a_line_only_if_nobody_knows_of_it():
     lines = LineList(
         {"wavelength": [7000.0, 7003.5, 7400.0, 8000.0] * u.AA, "strength": [1.0, 0.08, 1.0, 1.0],

@@ -232,7 +232,7 @@ def _by_single_lines(sky, solution, rough, scale):
     lines = sky_line_list(medium=solution.medium, fwhm=rough.fwhm * scale)
     fine = measure_zero_point(
         sky, solution.shifted(rough.shift), lines, fwhm=rough.fwhm,
-        max_shift=max(0.75 * rough.fwhm, 2.0),
+        max_shift=max(0.75 * rough.fwhm, 2.0), shining=sky_line_list(medium=solution.medium),
     )  # fmt: skip
     shift, n_lines = rough.shift + fine.shift, int(np.sum(fine.lines["used"]))
     return WavelengthCheck(shift, fine.shift_uncertainty, "lines of the sky", n_lines, scale)

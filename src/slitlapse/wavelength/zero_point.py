@@ -37,8 +37,9 @@ class ZeroPoint:
 
 
 def measure_zero_point(
-    spectrum, solution, lines, *, uncertainty=None, fwhm=4.0, absorption=False, max_shift=3.0
-):
+    spectrum, solution, lines, *, uncertainty=None, fwhm=4.0, absorption=False, max_shift=3.0,
+    shining=None,
+):  # fmt: skip
     """
     Compare where known lines are with where the solution puts them.
 
@@ -52,9 +53,7 @@ def measure_zero_point(
     solution : `~slitlapse.wavelength.WavelengthSolution`
     lines : `~slitlapse.wavelength.LineList`, or `~astropy.units.Quantity`
         Wavelengths in the solution's medium (a list that knows its own is converted). Lines nearer
-        to a neighbour than 1.5 ``fwhm`` are left out, unless ten times stronger. Give the faint
-        ones too: where the list has strengths, what they do to the centres of the others is taken
-        off, and 30 % of it is added to the uncertainty.
+        to a neighbour than 1.5 ``fwhm`` are left out, unless ten times stronger.
     uncertainty : array-like, optional
         Standard deviation of each pixel; by default measured beside each line.
     fwhm : float
@@ -63,6 +62,10 @@ def measure_zero_point(
         The lines are dips.
     max_shift : float
         Offsets larger than this, in pixels, are not believed.
+    shining : `~slitlapse.wavelength.LineList`, optional
+        All lines there are, with their strengths, faint ones too, where ``lines`` are a choice of
+        them or blends in one; by default ``lines``. What neighbours, and the parts of a blend, do
+        to the centre of a line is taken off, and 30 % of it is added to the uncertainty.
 
     Returns
     -------
@@ -75,7 +78,7 @@ def measure_zero_point(
     """
     flux = np.array(getattr(spectrum, "value", spectrum), dtype=float)
     wave, strength = _wanted(lines, solution)
-    expected = everywhere = solution.wavelength_to_pixel(wave)
+    expected = solution.wavelength_to_pixel(wave)
     rank = np.ones(len(wave)) if strength is None else strength
     keep = _alone(expected, rank, fwhm) & (expected > 4 * fwhm)
     keep &= expected < len(flux) - 1 - 4 * fwhm
@@ -84,13 +87,10 @@ def measure_zero_point(
     rows = [_centre(flux, sigma, x, fwhm, -1 if absorption else 1, max_shift) for x in expected]
     found, error = np.array(rows).reshape(-1, 2).T
     offset = found - expected
-    if strength is not None:
-        width = fwhm / 2.3548
-        near = np.isfinite(everywhere)
-        bells = np.exp(-0.5 * ((np.arange(len(flux))[:, None] - everywhere[near]) / width) ** 2)
-        listed = bells @ strength[near]
-        pulled = [_centre(listed, sigma, x, fwhm, 1, 0.5 * fwhm)[0] - x for x in expected]
-        offset, error = offset - pulled, np.hypot(error, BRIGHTNESS * np.array(pulled))
+    pulled = _pulled(
+        expected, len(flux), sigma, fwhm, solution, lines if shining is None else shining
+    )
+    offset, error = offset - pulled, np.hypot(error, BRIGHTNESS * pulled)
     used = np.isfinite(offset) & (np.abs(offset) < max_shift) & (error < fwhm / 4)
     for _ in range(10):
         if used.sum() < 2:
@@ -116,6 +116,19 @@ def measure_zero_point(
         }
     )
     return ZeroPoint(float(mean), float(weight[used].sum() ** -0.5), table)
+
+
+def _pulled(expected, n_pixels, sigma, fwhm, solution, lines):
+    """How far listed lines near by move the centre of each; nowhere without strengths."""
+    wave, strength = _wanted(lines, solution)
+    if strength is None:
+        return np.zeros(len(expected))
+    pixel = solution.wavelength_to_pixel(wave)
+    near = np.isfinite(pixel) & (np.abs(pixel - n_pixels / 2) < n_pixels / 2 + 4 * fwhm)
+    z = (np.arange(n_pixels)[:, None] - pixel[near]) / (fwhm / 2.3548)
+    listed = np.exp(-0.5 * z**2) @ strength[near]
+    centres = [_centre(listed, sigma, x, fwhm, 1, 0.5 * fwhm)[0] for x in expected]
+    return np.array(centres) - expected
 
 
 def _wanted(lines, solution):
