@@ -46,8 +46,9 @@ def judge(scene, model, good, hit, aperture_variance=None):
 
 def measure(scene, exposures, name, prepare, fit):
     """Time and judge one model over several exposures, and print a row."""
+    data = scene.observe(np.random.default_rng(1000))[0]
     start = time.process_time()
-    state = prepare(scene.observe(np.random.default_rng(1000))[0])
+    state = prepare(data)
     once, times, rows = time.process_time() - start, [], []
     for seed in range(exposures):
         data, hit = scene.observe(np.random.default_rng(seed))

@@ -23,7 +23,40 @@ UNITS = {
 }
 
 
-def measure_diagnostics(
+def measure_diagnostics(data, rows, centre, width, profile, flux, **options):
+    """
+    Measure one exposure of one star, wavelength by wavelength.
+
+    Parameters
+    ----------
+    data, rows, centre, width, profile, flux
+        As in `diagnostic_arrays`.
+    **options
+        As in `diagnostic_arrays`.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        One row for each column of the detector:
+
+        * ``offset``, ``measured_width`` and their ``_uncertainty`` (pixel): where the star was
+          and how wide, from what the fitted star leaves over, to first order in both; the
+          uncertainties are NaN without a variance;
+        * ``width`` (pixel), as used by the extraction;
+        * ``peak`` (electron): highest pixel of the fitted star; ``largest_raw`` (adu);
+        * ``n_bad``, ``bad_fraction`` (share of the light in the aperture);
+        * ``chi2``: of the profile, per degree of freedom;
+        * ``sky_level`` (electron per pixel, at the star), ``sky_slope`` (the same per row);
+        * ``baseline`` (electron per pixel): mean of what is left beside the star.
+    """
+    found = diagnostic_arrays(data, rows, centre, width, profile, flux, **options)
+    table = QTable()
+    for name, unit in UNITS.items():
+        table[name] = found[name] if unit is None else found[name] * unit
+    return table
+
+
+def diagnostic_arrays(
     data,
     rows,
     centre,
@@ -39,7 +72,7 @@ def measure_diagnostics(
     half_width=None,
 ):
     """
-    Measure one exposure of one star, wavelength by wavelength.
+    Measure the columns of `measure_diagnostics`, quicker than a table is made.
 
     Parameters
     ----------
@@ -69,58 +102,8 @@ def measure_diagnostics(
 
     Returns
     -------
-    `~astropy.table.QTable`
-        One row for each column of the detector:
-
-        * ``offset``, ``measured_width`` and their ``_uncertainty`` (pixel): where the star was
-          and how wide, from what the fitted star leaves over, to first order in both; the
-          uncertainties are NaN without a variance;
-        * ``width`` (pixel), as used by the extraction;
-        * ``peak`` (electron): highest pixel of the fitted star; ``largest_raw`` (adu);
-        * ``n_bad``, ``bad_fraction`` (share of the light in the aperture);
-        * ``chi2``: of the profile, per degree of freedom;
-        * ``sky_level`` (electron per pixel, at the star), ``sky_slope`` (the same per row);
-        * ``baseline`` (electron per pixel): mean of what is left beside the star.
-    """
-    found = diagnostic_arrays(
-        data, rows, centre, width, profile, flux, variance=variance, sky=sky, mask=mask, raw=raw,
-        reference=reference, half_width=half_width,
-    )  # fmt: skip
-    table = QTable()
-    for name, unit in UNITS.items():
-        table[name] = found[name] if unit is None else found[name] * unit
-    return table
-
-
-def diagnostic_arrays(
-    data,
-    rows,
-    centre,
-    width,
-    profile,
-    flux,
-    *,
-    variance=None,
-    sky=None,
-    mask=None,
-    raw=None,
-    reference=None,
-    half_width=None,
-):
-    """
-    Measure the columns of `measure_diagnostics`, quicker than a table is made.
-
-    Parameters
-    ----------
-    data, rows, centre, width, profile, flux
-        As in `measure_diagnostics`.
-    variance, sky, mask, raw, reference, half_width
-        As in `measure_diagnostics`.
-
-    Returns
-    -------
     dict of str to `~numpy.ndarray`, each of shape (n_x,)
-        In the units of the table, without saying so.
+        The columns of `measure_diagnostics`, in its units.
     """
     bad = np.zeros(data.shape, bool) if mask is None else mask
     offset = rows - centre

@@ -9,6 +9,7 @@ __all__ = ["PIXEL", "TAPS", "BandedSplines"]
 
 PIXEL = np.float32
 TAPS = 6  # splines that a pixel sees
+BLOCK = 16  # rows whose products are summed at once: they fit the processor's cache
 ENOUGH = 50_000  # pixels tell whether all share one phase
 # how a quintic B-spline rises in its first three intervals, highest power first
 PIECES = np.array([[1, 0, 0, 0, 0, 0], [-5, 5, 10, 10, 5, 1], [10, -20, -20, 20, 50, 26]]) / 120
@@ -130,30 +131,39 @@ class BandedSplines:
 
     def factorise(self, weights):
         """Sum the banded normal equations for ``weights`` and return their Cholesky factor."""
-        n_terms, n_knots, n_rows = self.n_terms, self.n_knots, self.shape[0]
+        n_terms, n_knots = self.n_terms, self.n_knots
+        sums = np.zeros((TAPS, n_terms**2, n_knots))
+        for start in range(0, self.shape[0], BLOCK):
+            self._add_products(sums, weights, slice(start, start + BLOCK))
         band = np.zeros((TAPS * n_terms, n_knots * n_terms))
-        pixels = np.flatnonzero(weights)
-        taps = np.ascontiguousarray(self.taps.reshape(-1, TAPS)[pixels].T)
-        weights = weights.ravel()[pixels].astype(float)  # nearly singular ends need exact sums
-        if n_terms == 1:
-            n_rows = 1  # one function for all rows needs no sums row by row
-        along = self.along[:n_rows]
-        pairs = (along[:, :, np.newaxis] * along[:, np.newaxis]).reshape(n_rows, -1)
-        cell = self.interval.ravel()[pixels] + pixels // self.shape[1] % n_rows * n_knots
-        for apart in range(TAPS):
-            total = np.zeros(n_rows * n_knots)
-            for m in range(TAPS - apart):
-                product = weights * taps[m]
-                product *= taps[m + apart]
-                sums = np.bincount(cell, product, n_rows * n_knots)
-                total[m:] += sums[: total.size - m]
-            block = (pairs.T @ total.reshape(n_rows, n_knots)).reshape(n_terms, n_terms, n_knots)
+        for apart, block in enumerate(sums.reshape(TAPS, n_terms, n_terms, n_knots)):
             for k in range(n_terms):
                 for other in range(k if apart == 0 else 0, n_terms):
                     band[apart * n_terms + other - k, k::n_terms] = block[k, other]
         # splines that no pixel sees are held at zero; 1e-9 of a weight moves nothing else
         band[0] += 1e-9 * np.median(band[0, band[0] > 0])
         return cholesky_banded(band, lower=True, check_finite=False)
+
+    def _add_products(self, sums, weights, rows):
+        """Add to the normal equations what some rows say of splines 0 to 5 knots apart."""
+        pixels = np.flatnonzero(weights[rows])
+        taps = np.ascontiguousarray(self.taps[rows].reshape(-1, TAPS)[pixels].T)
+        weights = (
+            weights[rows].ravel()[pixels].astype(float)
+        )  # nearly singular ends need exact sums
+        # one function for all rows needs no sums row by row
+        along = self.along[rows] if self.n_terms > 1 else self.along[:1]
+        pairs = (along[:, :, np.newaxis] * along[:, np.newaxis]).reshape(len(along), -1)
+        row = pixels // self.shape[1] % len(along)
+        cell = self.interval[rows].ravel()[pixels] + row * self.n_knots
+        for apart in range(TAPS):
+            total = np.zeros(len(along) * self.n_knots)
+            for m in range(TAPS - apart):
+                product = weights * taps[m]
+                product *= taps[m + apart]
+                part = np.bincount(cell, product, total.size)
+                total[m:] += part[: total.size - m]
+            sums[apart] += pairs.T @ total.reshape(len(along), -1)
 
     def solve(self, factor, moments):
         """Return the coefficients, shape (n_knots * n_terms,)."""
