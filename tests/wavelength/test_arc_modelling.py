@@ -11,6 +11,7 @@ from slitlapse.wavelength.arc_modelling import (
     correct_curve,
     model_arcs,
 )
+from slitlapse.wavelength.arc_modelling.line_shape import LineShape, typical_widths
 from slitlapse.wavelength.line_lists import LineList
 from slitlapse.wavelength.simulate import arc_spectrum, simulate_spectrograph
 
@@ -144,3 +145,22 @@ def test_lines_that_stand_alone_need_no_model():
     known = {"wavelength_range": one.rough_range(rng)}
     plain, asked = (match_lamps(one.arcs, model_blends=b, **known) for b in (False, True))
     np.testing.assert_array_equal(plain.coefficients, asked.coefficients)
+
+
+def test_a_line_between_tabulated_places_is_where_it_should_be():
+    widths = typical_widths(2.5) + [0.1, -0.2, 0.06, 0.08]
+    shape = LineShape(widths, 10)
+    centre = np.random.default_rng(0).uniform(30, 40, 400)
+    share, moved, *by_width = shape.at(centre)
+    place = shape.first_pixel(centre)[:, None] + np.arange(21)
+    light = 1 + 12 / np.sqrt(384) * widths[3]  # the function of fourth order has light of its own
+    np.testing.assert_allclose(share.sum(axis=1), light, atol=1e-4)
+    mean = (share * place).sum(axis=1) / light - centre
+    # a leaning line's mean is beside the centre that a fit finds, by the same everywhere
+    assert np.ptp(mean) < 1e-3 and abs(mean.mean()) > 0.01
+    np.testing.assert_allclose((moved * place).sum(axis=1), light, atol=2e-3)
+    step = 0.05
+    for k, change in enumerate(by_width):
+        more, less = (LineShape(widths + s * np.eye(4)[k], 10).at(centre)[0] for s in (step, -step))
+        # a wide difference of a curved function: off by its third derivative times step**2 / 6
+        np.testing.assert_allclose(change, (more - less) / (2 * step), atol=0.005)

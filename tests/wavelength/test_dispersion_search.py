@@ -102,7 +102,10 @@ def test_the_promising_first_and_then_the_rest_is_the_same_as_all_at_once():
     options = {"dispersion": (0.8, 6.0), "n_guesses": 30}
     scout = search_dispersion([arc], 1024, n_bins=192, **options)
     first = search_dispersion([arc], 1024, near=scout.promising(), **options)
-    rest = search_dispersion([arc], 1024, after=first, **options)
+    rough = search_dispersion([arc], 1024, at_least=2.0, after=first, **options)
+    assert set(rough.tried[:, 0]) - set(first.tried[:, 0])
+    assert all(scale in first.tried[:, 0] for scale in rough.tried[:, 0] if scale < 2)
+    rest = search_dispersion([arc], 1024, after=rough, **options)
     whole = search_dispersion([arc], 1024, **options)
     assert len(first.tried) < 0.7 * len(whole.tried)
     np.testing.assert_array_equal(np.sort(rest.tried[:, 0]), whole.tried[:, 0])

@@ -138,7 +138,7 @@ __all__ = [
 BLENDED = 0.1  # line widths: where half of the lines are less certain, they are blends
 WELL_KNOWN = 0.01  # pixels: a curve that lines tell this well needs nothing else
 BETTER = 0.5  # of the uncertainty, below which what models of whole arcs say is preferred
-STAGES = ((True, False), (False, True), (False, False))  # of a search: coarse, where promising
+STAGES = ("coarse", "promising", "usual", "all")  # of a search, see `first_guesses`
 
 
 def match_lamps(
@@ -231,21 +231,24 @@ def match_lamps(
 
 def _search_and_match(observed, n_pixels, known, width):
     """Search coarsely, then finely where that did well, then everywhere, until one is clear."""
-    wavelength_range, _, guess, pairs, _, medium = known
-    told = guess is not None or pairs is not None
-    blind = wavelength_range is None and not told
+    wavelength_range, dispersion, guess, pairs, _, medium = known
+    blind = wavelength_range is None and guess is None and pairs is None
+    stages = STAGES if dispersion is None else (*STAGES[:2], STAGES[-1])
+    if not blind:
+        stages = STAGES[-1:] if wavelength_range is None else (STAGES[0], STAGES[-1])
     scout, after = None, None
-    for coarse, first in STAGES[-1:] if told else STAGES if blind else STAGES[::2]:
+    for stage in stages:
         search, prior, start = first_guesses(
-            observed, n_pixels, *known, coarse=coarse, scout=scout if first else None, after=after
+            observed, n_pixels, *known, stage=stage, scout=scout, after=after
         )
+        coarse = stage == "coarse"
         scout, after = (search, None) if coarse else (scout, search)
         options = {"prior": prior, "fwhm": width, "start_sigma": start}
         match = match_guesses(observed, search.coefficients, n_pixels, **options)
-        if blind and (match.evidence >= BELIEVE or not (coarse or first)):
-            match = _look_closer(match, observed, n_pixels, prior, width, medium, coarse)
+        if blind and (match.evidence >= BELIEVE or stage == "all"):
+            match = _look_closer(match, observed, n_pixels, prior, width, medium, stage)
         if blind and coarse and match.clear and not match.unmistakable:  # an end may be wrong
-            match = _look_closer(match, observed, n_pixels, prior, width, medium, False)
+            match = _look_closer(match, observed, n_pixels, prior, width, medium, "all")
         if match.unmistakable or (blind and coarse and match.clear):
             break
     return match
@@ -331,13 +334,14 @@ def _observed(table, lines):
     )
 
 
-def _look_closer(match, observed, n_pixels, prior, width, medium, coarse):
+def _look_closer(match, observed, n_pixels, prior, width, medium, stage):
     """Search again, finer, around what a blind search found: its ends may have settled wrongly."""
     ends = legendre.legval(np.array([-1.0, 1.0]), match.coefficients)
     rising = bool(ends[1] > ends[0])
     search, _, start = first_guesses(
-        observed, n_pixels, ends, None, None, None, rising, medium, slack=0.5, coarse=coarse
-    )
+        observed, n_pixels, ends, None, None, None, rising, medium, slack=0.5,
+        stage="coarse" if stage == "coarse" else "all",
+    )  # fmt: skip
     options = {"prior": prior, "fwhm": width, "start_sigma": start}
     closer = match_guesses(observed, search.coefficients, n_pixels, **options)
     best = max(match, closer, key=lambda one: one.evidence)

@@ -16,6 +16,7 @@ BRIGHTNESS_CLASSES = ((0, 12, 1.0, 0.8), (12, 36, 0.8, 0.5), (36, 999, 0.4, 0.3)
 COARSE_BINS = (192, 512)
 NEAR = 65536  # complex numbers that fit a processor's near memory a few times
 PROMISING = 0.3  # of the work of a fine search is tried first, as a coarse one has ranked it
+USUAL = 0.4  # angstrom per pixel; finer ones are a third of the work, and few slits have them
 WIDEST = (2500.0, 3000.0)  # one sigma, angstrom, of middle and half span when nothing is known
 
 
@@ -62,6 +63,7 @@ def search_dispersion(
     n_bins=512,
     separation=6.0,
     near=None,
+    at_least=0.0,
     after=None,
 ):
     """
@@ -96,6 +98,8 @@ def search_dispersion(
         Guesses differ by more than this many bins somewhere.
     near : array-like, optional
         Only dispersions about as far apart from one of these as they are from each other.
+    at_least : float
+        Only dispersions of the same grid that are not finer than this.
     after : `DispersionSearch`, optional
         With the same bins: its dispersions are not tried again, its guesses are among those given
         back.
@@ -125,7 +129,7 @@ def search_dispersion(
     n_scale = int(np.ceil(np.log(dispersion[1] / dispersion[0]) / step)) + 1
     scales = np.geomspace(*dispersion, n_scale) if n_scale > 1 else np.array(dispersion[:1])
     bends = np.linspace(-curvature, curvature, 2 * int(np.ceil(curvature / (1.9 * step))) + 1)
-    scales = _chosen(scales, near, after)
+    scales = _chosen(scales[scales >= at_least], near, after)
     prior = -0.5 * (bends / 0.06) ** 2
     window = int(np.ceil(n_pixels / size)) + 1
     everything = np.concatenate([arc[2] for arc in arcs])
@@ -137,7 +141,7 @@ def search_dispersion(
         high = everything.max() + reach if centre[1] is None else centre[1] + reach * 1.3
         n_list = int(np.ceil((high - low) / bin_width)) + 1
         # few different lengths, so that the observed side is seldom transformed anew
-        rounded = 2 ** (np.ceil(4 * np.log2(n_list + window)) / 4)
+        rounded = 2 ** (np.ceil(4 * np.log2(n_list + 1)) / 4)  # wraps where no window fits
         length = next_fast_len(int(np.ceil(rounded)), real=True)
         if length not in cache:
             cache[length] = _observed(arcs, half, size, bends, directions, window, length)
@@ -269,17 +273,19 @@ def first_guesses(
     medium,
     *,
     slack=1.0,
-    coarse=False,
+    stage="all",
     scout=None,
     after=None,
 ):
     """
     Guesses, what was known before (one sigma of middle and half span), how far off they are.
 
-    ``slack`` narrows the search about ``wavelength_range`` where that is known to better than 10 %;
-    ``coarse`` makes the bins wider, which is enough for most arcs and takes a tenth of the time;
-    ``scout``, such a coarse search, tells where to try first, ``after`` what has been tried.
+    ``slack`` narrows the search about ``wavelength_range`` where that is known to better than 10 %.
+    The stage "coarse" makes the bins wider, which is enough for most arcs and takes a tenth of the
+    time; "promising" tries the dispersions where ``scout``, such a coarse search, did well, "usual"
+    those of most spectrographs, and "all" all; ``after`` tells what has been tried.
     """
+    coarse = stage == "coarse"
     half = 0.5 * (n_pixels - 1)
     if guess is not None or pairs is not None:
         return _from_knowledge(guess, pairs, half, n_pixels, medium)
@@ -315,8 +321,11 @@ def first_guesses(
         start = max(6.0, 1.5 * n_pixels / n_bins)
         n_guesses = int((80 if coarse else 150) * slack)
         kwargs |= {"n_bins": n_bins, "separation": 2.5, "n_guesses": n_guesses}
-    near = None if scout is None else scout.promising()
-    return search_dispersion(arcs, n_pixels, near=near, after=after, **kwargs), prior, start
+    if stage == "promising":
+        kwargs["near"] = scout.promising()
+    if stage == "usual":
+        kwargs["at_least"] = USUAL
+    return search_dispersion(arcs, n_pixels, after=after, **kwargs), prior, start
 
 
 def _from_knowledge(guess, pairs, half, n_pixels, medium):

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.polynomial import legendre
 from scipy import sparse
-from scipy.linalg import cho_factor, cho_solve
-from scipy.special import ndtr
+from scipy.linalg import cho_solve_banded, cholesky_banded
+
+from .line_shape import LineShape, typical_widths
 
 __all__ = ["ArcModel", "ArcSpectrum", "correct_curve", "model_arcs"]
 
@@ -20,7 +21,6 @@ PROFILE_ERROR = 0.02  # of the light: no line has exactly this shape
 TAILS = 4.0  # degrees of freedom of Student's t: some lines are on nobody's list
 FAINTEST = 1e-4  # of the brightest line; fainter ones are left out
 N_KNOTS = 12  # of the background
-CENTRE_FLOOR = 0.2  # of a line's height: weights of the fits that other lines' centres come from
 N_BLOCKS = 24  # pieces of an arc whose errors are taken to be independent
 
 
@@ -95,7 +95,7 @@ class _Lines:
         self.pixel = np.bincount(group, flux * pixel) / total
         self.expected = np.log(total)
         self.bright = self.expected.copy()
-        self.widths = _typical_widths(fwhm)
+        self.widths = typical_widths(fwhm)
         good = np.isfinite(arc.flux)
         self.flux = np.where(good, arc.flux, 0.0)
         sigma = _noise(self.flux[good]) if arc.uncertainty is None else arc.uncertainty
@@ -106,33 +106,23 @@ class _Lines:
 
     def evaluate(self, displacement, fwhm):
         """Model, derivative by every line's brightness (sparse) and by all else (dense)."""
-        n = len(self.flux)
+        n, n_lines = len(self.flux), len(self.pixel)
         basis = legendre.legvander(2 * self.pixel / (n - 1) - 1, len(displacement) - 1)
         centre = self.pixel + basis @ displacement
-        reach = int(np.ceil(3 * fwhm)) + 2
-        first = np.round(centre).astype(int) - reach
-        edge = first[:, None] + np.arange(2 * reach + 2) - 0.5 - centre[:, None]
-        index = first[:, None] + np.arange(2 * reach + 1)
+        shape = LineShape(self.widths, int(np.ceil(3 * fwhm)) + 2)
+        index = shape.first_pixel(centre)[:, None] + np.arange(2 * shape.reach + 1)
         inside = (index >= 0) & (index < n)
-        bright = np.exp(self.bright)[:, None]
-        line = np.broadcast_to(np.arange(len(centre))[:, None], index.shape)[inside]
-        place = (index[inside], line)
-
-        def spread(values):
-            return sparse.csc_array(((bright * values)[inside], place), shape=(n, len(centre)))
-
-        step = 0.02
-        by_bright = spread(_profile(edge, self.widths))
-        moved = (_profile(edge - step, self.widths) - _profile(edge + step, self.widths)) / step / 2
-        by_width = []
-        for k in range(len(self.widths)):
-            more, less = self.widths.copy(), self.widths.copy()
-            more[k] += step
-            less[k] -= step
-            change = (_profile(edge, more) - _profile(edge, less)) / step / 2
-            by_width.append(np.bincount(index[inside], (bright * change)[inside], n))
-        rest = np.column_stack([self.hats, *by_width, spread(moved) @ basis])
-        return by_bright.sum(axis=1) + self.hats @ self.background, by_bright, rest
+        counts = shape.at(centre) * (np.exp(self.bright)[:, None] * inside)
+        index = np.clip(index, 0, n - 1).ravel()  # what lies outside has no light
+        starts = np.arange(0, index.size + 1, 2 * shape.reach + 1)
+        by_bright, moved = (
+            sparse.csc_array((part.ravel(), index, starts), shape=(n, n_lines))
+            for part in counts[:2]
+        )
+        by_width = [np.bincount(index, part.ravel(), n) for part in counts[2:]]
+        rest = np.column_stack([self.hats, *by_width, moved @ basis])
+        light = np.bincount(index, counts[0].ravel(), n)
+        return light + self.hats @ self.background, by_bright, rest
 
 
 def model_arcs(arcs, *, fwhm, degree=3, max_steps=20):
@@ -247,49 +237,6 @@ def _noise(flux):
     return max(1.4826 * np.median(quiet), 1e-6 * np.ptp(flux) + 1e-30)
 
 
-def _profile(edge, widths):
-    """Share of a line's light in each pixel; a Gaussian fitted to it is centred on zero."""
-    return np.diff(_below(edge + _fitted_centre(widths), widths), axis=1)
-
-
-def _fitted_centre(widths):
-    """Where a Gaussian on a slope finds a leaning line, with the weights of `find_lines`."""
-    if widths[2] == 0:
-        return 0.0
-    sigma, slit = np.exp(widths[:2])
-    total = np.sqrt(sigma**2 + slit**2 / 12)
-    edge = np.linspace(-5, 5, 101) * total
-    x, light = 0.5 * (edge[1:] + edge[:-1]) / total, np.diff(_below(edge, widths))
-    centre, width = 0.0, 1.0
-    for _ in range(6):
-        z = (x - centre) / width
-        bell = np.exp(-0.5 * z**2)
-        design = np.stack([bell, bell * z, bell * z**2, np.ones(len(x)), x], axis=1)
-        weighted = design / (bell + CENTRE_FLOOR)[:, None]
-        height, move, widen, *_ = np.linalg.solve(weighted.T @ design, weighted.T @ light)
-        centre += width * np.clip(move / height, -0.5, 0.5)
-        width *= np.exp(np.clip(widen / height, -0.2, 0.2))
-    return total * centre
-
-
-def _below(edge, widths):
-    """Light below an edge: a Gaussian behind an evenly lit slit, leaning and with wings."""
-    sigma, slit, lean, wings = *np.exp(widths[:2]), *widths[2:]
-    upper, lower = (edge + slit / 2) / sigma, (edge - slit / 2) / sigma
-    z = edge / np.sqrt(sigma**2 + slit**2 / 12)
-    bell = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
-    # integrals of Gauss-Hermite functions of third and fourth order
-    leaning = -(8 * z**2 + 4) * bell / np.sqrt(48)
-    winged = (12 * ndtr(z) - 16 * z**3 * bell) / np.sqrt(384)
-    even = sigma / slit * (_ramp(upper) - _ramp(lower))
-    return even + lean * leaning + wings * winged
-
-
-def _ramp(z):
-    """Integral of the normal distribution function."""
-    return z * ndtr(z) + np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
-
-
 def _marginal(lines, displacement, fwhm):
     """
     What one arc knows of the displacement once its own parameters are free.
@@ -306,24 +253,22 @@ def _marginal(lines, displacement, fwhm):
     residual = lines.flux - model
     weight = (TAILS + 1) / (TAILS + (residual / total) ** 2) / total**2
     dense, shift = rest[:, :-n_terms], rest[:, -n_terms:]
-    cross = by_bright.T @ (weight[:, None] * rest)
-    own = np.block(
-        [
-            [(by_bright.T @ (by_bright * weight[:, None])).toarray(), cross[:, :-n_terms]],
-            [cross[:, :-n_terms].T, (dense * weight[:, None]).T @ dense],
-        ]
-    )
-    off = [lines.expected - lines.bright, np.zeros(N_KNOTS), _typical_widths(fwhm) - lines.widths]
+    weighted = weight[:, None] * rest
+    cross, among = by_bright.T @ weighted, weighted.T @ rest
+    banded = _banded(by_bright, weight)
+    off = [lines.expected - lines.bright, np.zeros(N_KNOTS), typical_widths(fwhm) - lines.widths]
     prior = np.full(n_lines, BRIGHTNESS_SCATTER**-2.0)
     prior = np.concatenate([prior, np.full(N_KNOTS, 1e-12), np.power(WIDTH_SCATTER, -2.0)])
-    own[np.diag_indices(len(own))] += prior
-    mixed = np.vstack([cross[:, -n_terms:], (dense * weight[:, None]).T @ shift])
+    banded[-1] += prior[:n_lines]
+    corner = among[:-n_terms, :-n_terms] + np.diag(prior[n_lines:])
+    mixed = np.vstack([cross[:, -n_terms:], among[:-n_terms, -n_terms:]])
     pull = weight * residual
     gradient = np.concatenate([by_bright.T @ pull, dense.T @ pull]) + prior * np.concatenate(off)
-    factor = cho_factor(own)
-    coupling = cho_solve(factor, mixed)
+    right = np.column_stack([mixed, gradient])
+    solved = _solve_bordered(banded, cross[:, :-n_terms], corner, right)
+    coupling, own = solved[:, :-1], solved[:, -1]
     alone = shift - by_bright @ coupling[:n_lines] - dense @ coupling[n_lines:]
-    known = (shift * weight[:, None]).T @ shift - mixed.T @ coupling
+    known = among[-n_terms:, -n_terms:] - mixed.T @ coupling
     n = len(lines.flux)
     block = np.arange(n) * N_BLOCKS // n
     line_block = np.clip(lines.pixel.astype(int), 0, n - 1) * N_BLOCKS // n
@@ -331,11 +276,30 @@ def _marginal(lines, displacement, fwhm):
     np.add.at(pieces, block, pull[:, None] * alone)
     np.add.at(pieces, line_block, -(prior[:n_lines] * off[0])[:, None] * coupling[:n_lines])
     widths = (prior[-4:] * off[2]) @ coupling[-4:]
-    return known, pieces - widths / N_BLOCKS, cho_solve(factor, gradient), coupling
+    return known, pieces - widths / N_BLOCKS, own, coupling
 
 
-def _typical_widths(fwhm):
-    return np.array([np.log(0.95 * fwhm / 2.3548), np.log(0.5 * fwhm), 0.0, 0.0])
+def _banded(by_bright, weight):
+    """Normal matrix of the lines' brightness: lines are in order, and only near ones overlap."""
+    scaled = by_bright.copy()
+    scaled.data = by_bright.data * np.sqrt(weight)[by_bright.indices]
+    normal = (scaled.T @ scaled).tocoo()
+    above = normal.col >= normal.row
+    row, column, value = normal.row[above], normal.col[above], normal.data[above]
+    width = int(np.max(column - row, initial=0))
+    banded = np.zeros((width + 1, by_bright.shape[1]))
+    np.add.at(banded, (width + row - column, column), value)
+    return banded
+
+
+def _solve_bordered(banded, border, corner, right):
+    """Solve [[banded, border], [border.T, corner]] x = right, the banded block in upper form."""
+    n = len(border)
+    factor = cholesky_banded(banded)
+    solved = cho_solve_banded((factor, False), np.hstack([border, right[:n]]))
+    through, alone = solved[:, : border.shape[1]], solved[:, border.shape[1] :]
+    rest = np.linalg.solve(corner - border.T @ through, right[n:] - border.T @ alone)
+    return np.vstack([alone - through @ rest, rest])
 
 
 def _move(lines, step):
