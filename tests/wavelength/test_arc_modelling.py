@@ -4,15 +4,17 @@ import astropy.units as u
 import numpy as np
 import pytest
 from numpy.polynomial import legendre
+from scipy.special import ndtr
 
 from slitlapse.wavelength import WavelengthSolution, find_lines, match_lamps
+from slitlapse.wavelength import _model_whole as model_whole
 from slitlapse.wavelength.arc_modelling import (
     ArcSpectrum,
     correct_curve,
     model_arcs,
 )
-from slitlapse.wavelength.arc_modelling.line_shape import LineShape, typical_widths
-from slitlapse.wavelength.line_lists import LineList
+from slitlapse.wavelength.line_identification import LineIdentification
+from slitlapse.wavelength.line_lists import LineList, lamp_line_list
 from slitlapse.wavelength.simulate import arc_spectrum, simulate_spectrograph
 
 N = 600
@@ -139,28 +141,59 @@ def test_where_lines_lean_their_centre_is_that_of_a_fitted_gaussian(side):
     assert abs(model.displacement[0] - found.mean()) < allowed
 
 
-def test_lines_that_stand_alone_need_no_model():
-    rng = np.random.default_rng(5)
+def halo(x, centre, fwhm):
+    """A line whose core is a slit's and whose halo falls with the square of the distance."""
+    sigma = 0.3 * fwhm
+    core = ndtr((x - centre + fwhm / 2) / sigma) - ndtr((x - centre - fwhm / 2) / sigma)
+    return core / fwhm + 2e-4 / (1 + ((x - centre) / fwhm) ** 2)
+
+
+def test_the_core_of_a_bright_line_counts_and_not_its_halo():
+    """As in arcs of OSIRIS: ten thousand sigma in the core, some in the halo, and a wrong guess."""
+    rng = np.random.default_rng(11)
+    x, listed = np.arange(N), np.linspace(40.0, N - 50, 12) + rng.uniform(-5, 5, 12)
+    fwhm = 2.5 * (1 + 0.4 * (listed / N - 0.5))  # out of focus towards one end
+    total = 10 ** rng.uniform(4, 6.5, 12)
+    seen = sum(f * halo(x, c, w) for f, c, w in zip(total, listed + 0.2, fwhm, strict=True)) + 100
+    sigma = np.sqrt(seen)
+    expected = total * 10 ** rng.uniform(-2, 1, 12)  # believed fainter by a hundred, or brighter
+    arc = ArcSpectrum(rng.normal(seen, sigma), sigma, listed, expected)
+    model = model_arcs([arc], fwhm=2.5)
+    at = np.round(listed + 0.2).astype(int)
+    np.testing.assert_allclose(model.fluxes[0][at], arc.flux[at], rtol=0.2)
+    off = model.at(listed, N) - 0.2
+    known = np.sqrt(np.diag(legendre.legvander(2 * listed / (N - 1) - 1, 3) @ model.covariance
+                            @ legendre.legvander(2 * listed / (N - 1) - 1, 3).T))  # fmt: skip
+    assert np.abs(off).max() < 0.03 and np.abs(off / known).max() < 4.5
+
+
+def test_the_curve_that_is_known_better_is_taken_and_the_verdict_says_which():
+    taken = set()
+    for seed in (5, 30, 34):
+        rng = np.random.default_rng(seed)
+        one = simulate_spectrograph(rng)
+        known = {"wavelength_range": one.rough_range(rng)}
+        plain, asked = (match_lamps(one.arcs, model_blends=b, **known) for b in (False, True))
+        modelled = "models of the whole arcs" in asked.verdict
+        taken.add(modelled)
+        used = plain.lines["pixel"][plain.lines["used"]].value
+        x = np.linspace(used.min(), used.max(), 100)
+        sure = [np.mean(one.uncertainty(x).value ** 2) for one in (plain, asked)]
+        assert sure[1] < sure[0] if modelled else sure[1] == sure[0]
+        assert "models" not in plain.verdict
+    assert True in taken
+
+
+def test_lines_may_contradict_a_model():
+    """Their centres are those of a Gaussian; a model that is half a line beside them is wrong."""
+    rng = np.random.default_rng(6)
     one = simulate_spectrograph(rng, n_pixels=2048, lamps=["Kr"], dispersion=(0.8, 1.2))
-    known = {"wavelength_range": one.rough_range(rng)}
-    plain, asked = (match_lamps(one.arcs, model_blends=b, **known) for b in (False, True))
-    np.testing.assert_array_equal(plain.coefficients, asked.coefficients)
-
-
-def test_a_line_between_tabulated_places_is_where_it_should_be():
-    widths = typical_widths(2.5) + [0.1, -0.2, 0.06, 0.08]
-    shape = LineShape(widths, 10)
-    centre = np.random.default_rng(0).uniform(30, 40, 400)
-    share, moved, *by_width = shape.at(centre)
-    place = shape.first_pixel(centre)[:, None] + np.arange(21)
-    light = 1 + 12 / np.sqrt(384) * widths[3]  # the function of fourth order has light of its own
-    np.testing.assert_allclose(share.sum(axis=1), light, atol=1e-4)
-    mean = (share * place).sum(axis=1) / light - centre
-    # a leaning line's mean is beside the centre that a fit finds, by the same everywhere
-    assert np.ptp(mean) < 1e-3 and abs(mean.mean()) > 0.01
-    np.testing.assert_allclose((moved * place).sum(axis=1), light, atol=2e-3)
-    step = 0.05
-    for k, change in enumerate(by_width):
-        more, less = (LineShape(widths + s * np.eye(4)[k], 10).at(centre)[0] for s in (step, -step))
-        # a wide difference of a curved function: off by its third derivative times step**2 / 6
-        np.testing.assert_allclose(change, (more - less) / (2 * step), atol=0.005)
+    ((lamp, flux, sigma),) = one.arcs
+    plain = match_lamps(one.arcs, wavelength_range=one.rough_range(rng), model_blends=False)
+    unsure = 1e4 * plain.covariance  # so that any model is known better
+    found = LineIdentification(plain.lines, plain.coefficients, unsure, 0.0, {})
+    listed = lamp_line_list(lamp, medium="air")
+    known = [listed["wavelength"].value], [listed["strength"].value], plain.n_pixels, one.fwhm
+    assert model_whole(found, [(flux, sigma)], *known).modelled
+    elsewhere = [(np.roll(flux, 1), np.roll(sigma, 1))]
+    assert not model_whole(found, elsewhere, *known).modelled

@@ -135,9 +135,7 @@ __all__ = [
     "to_specreduce",
 ]
 
-BLENDED = 0.1  # line widths: where half of the lines are less certain, they are blends
-WELL_KNOWN = 0.01  # pixels: a curve that lines tell this well needs nothing else
-BETTER = 0.5  # of the uncertainty, below which what models of whole arcs say is preferred
+CONTRADICTED = 1.5  # typical pulls of lines, on a curve that models of whole arcs ask for
 STAGES = ("coarse", "promising", "usual", "all")  # of a search, see `first_guesses`
 
 
@@ -183,8 +181,9 @@ def match_lamps(
     saturation, fwhm : float, optional
         For `find_lines`.
     model_blends : bool
-        Ask the whole spectra with `model_arcs`, too, and take what they say where that is known
-        twice as well, or where most lines are blends whose members' brightness nobody knows.
+        Model the whole spectra with `model_arcs`, too, and take their curve where it is known
+        better than that of the lines and no line contradicts it: in crowds, where nobody knows how
+        bright a blend's members are, and where lines are few. The verdict says whether it was.
 
     Returns
     -------
@@ -217,7 +216,7 @@ def match_lamps(
     found = identify_lines(named, match.coefficients, n_pixels, fwhm=width, degree=degree)
     if model_blends:
         wavelengths = [one.wavelength for one in observed]
-        found = _model_blends(found, spectra, wavelengths, match.expected, n_pixels, width)
+        found = _model_whole(found, spectra, wavelengths, match.expected, n_pixels, width)
     curve = WavelengthSolution(
         found.coefficients,
         (0, n_pixels - 1),
@@ -289,33 +288,31 @@ def _good_parts(arc, uncertainty=None, saturation=None):
     return flux, sigma
 
 
-def _model_blends(found, spectra, wavelengths, expected, n_pixels, width):
-    """Ask the whole arcs how bright the members of blends are; keep what is known better by far."""
+def _model_whole(found, spectra, wavelengths, expected, n_pixels, width):
+    """Ask the whole arcs, not their lines alone; keep the curve that is known better."""
     used = found.lines["pixel"][found.lines["used"]].value
     if not len(used) or any(one is None for one in spectra):
         return found
     half = 0.5 * (n_pixels - 1)
-    v = np.linspace(used.min(), used.max(), 100) / half - 1
-    slope = legendre.legval(v, legendre.legder(found.coefficients)) / half
-    before, unit = _known_to(found.covariance, v), np.median(np.abs(slope))
-    alone = found.lines["uncertainty"][found.lines["used"]].value
-    crowded = np.median(alone) > BLENDED * width * unit
-    if before < WELL_KNOWN * unit and not crowded:
-        return found
     curve, covariance = correct_curve(
         found.coefficients, spectra, wavelengths, expected, n_pixels, width
     )
-    if _known_to(covariance, v) > BETTER * before and not crowded:
+    v = np.linspace(used.min(), used.max(), 100) / half - 1
+    if _known_to(covariance, v) > _known_to(found.covariance, v):
         return found
     lines = found.lines.copy()
     wave = legendre.legval(lines["pixel"].value / half - 1, curve)
     lines["residual"] = lines["wavelength"] - wave * u.AA
-    return replace(found, coefficients=curve, covariance=covariance, lines=lines)
+    before, after = (np.median(np.abs((each["residual"] / each["uncertainty"])[each["used"]].value))
+                     for each in (found.lines, lines))  # fmt: skip
+    if after > CONTRADICTED * max(before, 1.0):  # no line's shape was like the model's
+        return found
+    return replace(found, coefficients=curve, covariance=covariance, lines=lines, modelled=True)
 
 
 def _known_to(covariance, v):
-    """Typical uncertainty of a curve of this covariance at places along the detector."""
-    return np.sqrt(np.median(legendre.legval2d(v, v, covariance)))
+    """Root mean square uncertainty of a curve of this covariance at places along the detector."""
+    return np.sqrt(np.mean(legendre.legval2d(v, v, covariance)))
 
 
 def _observed(table, lines):

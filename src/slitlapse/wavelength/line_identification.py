@@ -38,6 +38,8 @@ class LineIdentification:
         Pixels added to every line's uncertainty because residuals ask for it.
     criterion : dict
         Bayesian information criterion of each degree tried; the smallest was taken.
+    modelled : bool
+        Whether the polynomial comes from models of whole arcs, and not from these lines alone.
     """
 
     lines: QTable
@@ -45,6 +47,7 @@ class LineIdentification:
     covariance: np.ndarray
     scatter: float
     criterion: dict
+    modelled: bool = False
 
 
 def identify_lines(arcs, coefficients, n_pixels, *, fwhm, degree=None, tolerance=None, clip=4.0):

@@ -21,7 +21,8 @@ def give_verdict(match, found, curve, names):
     match : `~slitlapse.wavelength.LampMatch`
         Or anything with ``evidence`` and ``rival``, log odds.
     found : `~slitlapse.wavelength.LineIdentification`
-        With the ``coefficients``, ``lines`` and ``scatter`` of the relation.
+        With the ``coefficients``, ``lines`` and ``scatter`` of the relation, and whether it comes
+        from models of whole arcs (``modelled``).
     curve : `~slitlapse.wavelength.WavelengthSolution`
     names : str
         Of the lamps.
@@ -61,6 +62,8 @@ def give_verdict(match, found, curve, names):
         f"the curve, which is known to {np.median(error):.2g} angstrom "
         f"({np.median(error / per_pixel):.2g} pixel)."
     )
+    if found.modelled:
+        text += " The curve comes from models of the whole arcs: it is known better than by lines."
     if found.scatter > 0.01:
         text += f" Lines scatter by {found.scatter:.2g} pixel beyond their own uncertainties."
     return text
