@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import astropy.units as u
 import numpy as np
-from astropy.table import QTable, vstack
+from astropy.table import QTable
 from numpy.polynomial import legendre
 from scipy.special import gammaln
 
@@ -97,18 +97,13 @@ def _settle(arcs, coefficients, n_pixels, degree, *, fwhm, tolerance, clip):
     coefficients, scatter, previous = np.asarray(coefficients, float), 0.1, None
     fixed, low_limit = degree, tolerance
     for iteration in range(12):
-        table = vstack(
-            [_name(arc, coefficients, n_pixels, fwhm, tolerance) for arc in arcs],
-            metadata_conflicts="silent",
-        )
-        table.sort("pixel")
-        _leave_out_uncertain(table, coefficients, n_pixels)
-        matched = np.flatnonzero(table["reason"] == "")
+        named = _in_order([_name(arc, coefficients, n_pixels, fwhm, tolerance) for arc in arcs])
+        _leave_out_uncertain(named, coefficients, n_pixels)
+        matched = np.flatnonzero(named["reason"] == "")
         if len(matched) < 2:
             break
-        x = table["pixel"].value[matched] / (0.5 * (n_pixels - 1)) - 1
-        wave = table["wavelength"].value[matched]
-        sigma = table["uncertainty"].value[matched]
+        x = named["pixel"][matched] / (0.5 * (n_pixels - 1)) - 1
+        wave, sigma = named["wavelength"][matched], named["uncertainty"][matched]
         unit = np.abs(_slope(coefficients, x)) / (0.5 * (n_pixels - 1))
         degrees = _degrees(len(matched)) if fixed is None else [min(fixed, len(matched) - 1)]
         offset = wave - legendre.legval(x, coefficients)
@@ -123,9 +118,26 @@ def _settle(arcs, coefficients, n_pixels, degree, *, fwhm, tolerance, clip):
             break
         previous = state
     if len(matched) < 2:
-        return LineIdentification(table, coefficients, np.full((1, 1), np.nan), scatter, {})
-    _judge(table, matched, good, coefficients, n_pixels, scatter, clip)
-    return LineIdentification(table, coefficients, covariance, scatter, criterion)
+        return LineIdentification(
+            _as_table(named), coefficients, np.full((1, 1), np.nan), scatter, {}
+        )
+    _judge(named, matched, good, coefficients, n_pixels, scatter, clip)
+    return LineIdentification(_as_table(named), coefficients, covariance, scatter, criterion)
+
+
+def _in_order(parts):
+    """Lines of all arcs, by pixel: a dict of arrays."""
+    named = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    order = np.argsort(named["pixel"], kind="stable")
+    return {key: column[order] for key, column in named.items()}
+
+
+def _as_table(named):
+    """The lines with their units."""
+    units = {"pixel": u.pix, "pixel_uncertainty": u.pix}
+    units |= dict.fromkeys(("wavelength", "uncertainty", "residual"), u.AA)
+    return QTable({key: column * units[key] if key in units else column
+                   for key, column in named.items()})  # fmt: skip
 
 
 def _likelihood(found, n_pixels, fwhm):
@@ -149,20 +161,20 @@ def _likelihood(found, n_pixels, fwhm):
     return named - nameless - 0.5 * len(found.coefficients) * np.log(used.sum())
 
 
-def _leave_out_uncertain(table, coefficients, n_pixels):
+def _leave_out_uncertain(named, coefficients, n_pixels):
     """Do not use lines that add nothing but confusion, as long as enough others remain."""
     half = 0.5 * (n_pixels - 1)
-    matched = np.flatnonzero(table["reason"] == "")
-    unit = np.abs(_slope(coefficients, table["pixel"].value[matched] / half - 1)) / half
-    sigma = table["uncertainty"].value[matched] / unit
+    matched = np.flatnonzero(named["reason"] == "")
+    unit = np.abs(_slope(coefficients, named["pixel"][matched] / half - 1)) / half
+    sigma = named["uncertainty"][matched] / unit
     if len(matched) < 12:
         return
     limit = max(UNCERTAIN * np.median(sigma), np.sort(sigma)[11], 0.05)
-    pixel = table["pixel"].value[matched]
+    pixel = named["pixel"][matched]
     kept = pixel[sigma <= limit]
     outside = (pixel < kept.min()) | (pixel > kept.max())  # better than to extrapolate
     out = (sigma > limit) & ~(outside & (sigma < min(4 * limit, 0.5)))
-    table["reason"][matched[out]] = "too uncertain (faint or blended)"
+    named["reason"][matched[out]] = "too uncertain (faint or blended)"
 
 
 def _slope(coefficients, x):
@@ -201,19 +213,17 @@ def _name(arc, coefficients, n_pixels, fwhm, tolerance):
     blank = reason == "no listed line near"
     found = np.where(blank, np.nan, wave[best])
     name = np.where(blank, "", ions[best]).astype("U12")
-    return QTable(
-        {
-            "lamp": np.array([ion.split(" ")[0] for ion in name], dtype="U12"),
-            "ion": name,
-            "pixel": lines["pixel"],
-            "pixel_uncertainty": lines["pixel_uncertainty"],
-            "wavelength": found * u.AA,
-            "uncertainty": np.hypot(error, BLEND_SHARE * spread[best]) * u.AA,
-            "residual": (found - expected) * u.AA,
-            "used": np.zeros(len(pixel), bool),
-            "reason": reason,
-        }
-    )
+    return {
+        "lamp": np.array([ion.split(" ")[0] for ion in name], dtype="U12"),
+        "ion": name,
+        "pixel": pixel,
+        "pixel_uncertainty": lines["pixel_uncertainty"].value,
+        "wavelength": found,
+        "uncertainty": np.hypot(error, BLEND_SHARE * spread[best]),
+        "residual": found - expected,
+        "used": np.zeros(len(pixel), bool),
+        "reason": reason,
+    }
 
 
 def _robust_fit(x, wave, sigma, unit, residual, degree, clip):
@@ -274,15 +284,15 @@ def _criterion(fits, x, wave, sigma, unit):
     return result
 
 
-def _judge(table, matched, good, coefficients, n_pixels, scatter, clip):
+def _judge(named, matched, good, coefficients, n_pixels, scatter, clip):
     """Write residuals and reasons."""
     half = 0.5 * (n_pixels - 1)
-    x = table["pixel"].value / half - 1
+    x = named["pixel"] / half - 1
     unit = np.abs(_slope(coefficients, x)) / half
-    table["residual"] = table["wavelength"] - legendre.legval(x, coefficients) * u.AA
-    total = np.hypot(table["uncertainty"].value, scatter * unit)
-    table["uncertainty"] = total * u.AA
-    table["used"][matched[good]] = True
+    named["residual"] = named["wavelength"] - legendre.legval(x, coefficients)
+    total = np.hypot(named["uncertainty"], scatter * unit)
+    named["uncertainty"] = total
+    named["used"][matched[good]] = True
     for i in matched[~good]:
-        pull = abs(table["residual"][i].value) / total[i]
-        table["reason"][i] = f"outlier ({pull:.1f} sigma)" if pull > clip else "outlier"
+        pull = abs(named["residual"][i]) / total[i]
+        named["reason"][i] = f"outlier ({pull:.1f} sigma)" if pull > clip else "outlier"
