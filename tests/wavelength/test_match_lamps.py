@@ -113,6 +113,15 @@ def test_simulated_spectrographs_are_solved_or_refused_never_wrong(how):
     assert np.median(errors) < 0.03
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1019, 1043, 1058])
+def test_one_crowded_lamp_on_a_long_detector_is_searched_with_narrower_bins(seed):
+    """Thorium, iron or copper alone, 0.5 to 1.2 angstrom per pixel, and nothing else is told."""
+    one = simulate_spectrograph(np.random.default_rng(seed))
+    assert len(one.arcs) == 1 and one.solution.n_pixels >= 2048
+    assert error_in_pixels(match_lamps(one.arcs), one.solution) < 0.03
+
+
 def test_another_lamp_than_the_header_says_is_refused():
     arc = arc_of("Ne")
     for lamp in ("Kr", "HgCd", "Xe"):

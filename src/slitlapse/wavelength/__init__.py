@@ -70,7 +70,7 @@ from .line_lists import (
 )
 from .line_tilt import LineTilt
 from .oxygen_bands import OxygenOffset, measure_oxygen, oxygen_transmission
-from .solution_verdict import BELIEVE, WavelengthError, give_verdict
+from .solution_verdict import BELIEVE, WavelengthError, give_verdict, margin_of
 from .spectral_shift import ShiftSeries, measure_shift
 from .spectrum_offset import SpectrumOffset, find_offset
 from .sunlight import sunlight_lines
@@ -136,7 +136,7 @@ __all__ = [
 ]
 
 CONTRADICTED = 1.5  # typical pulls of lines, on a curve that models of whole arcs ask for
-STAGES = ("coarse", "promising", "usual", "all")  # of a search, see `first_guesses`
+STAGES = ("coarse", "promising", "usual", "all", "finest")  # of a search, see `first_guesses`
 
 
 def match_lamps(
@@ -232,25 +232,28 @@ def _search_and_match(observed, n_pixels, known, width):
     """Search coarsely, then finely where that did well, then everywhere, until one is clear."""
     wavelength_range, dispersion, guess, pairs, _, medium = known
     blind = wavelength_range is None and guess is None and pairs is None
-    stages = STAGES if dispersion is None else (*STAGES[:2], STAGES[-1])
+    stages = [stage for stage in STAGES if dispersion is None or stage != "usual"]
     if not blind:
-        stages = STAGES[-1:] if wavelength_range is None else (STAGES[0], STAGES[-1])
-    scout, after = None, None
+        stages = ["all"] if wavelength_range is None else ["coarse", "all"]
+    scout, after, matches = None, None, []
     for stage in stages:
         search, prior, start = first_guesses(
             observed, n_pixels, *known, stage=stage, scout=scout, after=after
         )
-        coarse = stage == "coarse"
+        coarse, last = stage == "coarse", stage in ("all", "finest")
         scout, after = (search, None) if coarse else (scout, search)
         options = {"prior": prior, "fwhm": width, "start_sigma": start}
         match = match_guesses(observed, search.coefficients, n_pixels, **options)
-        if blind and (match.evidence >= BELIEVE or stage == "all"):
+        if blind and (match.evidence >= BELIEVE or last):
             match = _look_closer(match, observed, n_pixels, prior, width, medium, stage)
         if blind and coarse and match.clear and not match.unmistakable:  # an end may be wrong
             match = _look_closer(match, observed, n_pixels, prior, width, medium, "all")
+        matches.append(match)
         if match.unmistakable or (blind and coarse and match.clear):
-            break
-    return match
+            return match
+        if last and margin_of(match) >= BELIEVE:
+            return match
+    return max(matches[-2:], key=margin_of)
 
 
 def _names(lists):

@@ -14,6 +14,7 @@ BRIGHTNESS_CLASSES = ((0, 12, 1.0, 0.8), (12, 36, 0.8, 0.5), (36, 999, 0.4, 0.3)
 # along the detector where nothing is known, and about a range: an eighth of the work of the finest
 # grid or less, and nine arcs of ten are solved
 COARSE_BINS = (192, 512)
+FINEST_BINS = 1024
 NEAR = 65536  # complex numbers that fit a processor's near memory a few times
 PROMISING = 0.3  # of the work of a fine search is tried first, as a coarse one has ranked it
 USUAL = 0.4  # angstrom per pixel; finer ones are a third of the work, and few slits have them
@@ -283,7 +284,8 @@ def first_guesses(
     ``slack`` narrows the search about ``wavelength_range`` where that is known to better than 10 %.
     The stage "coarse" makes the bins wider, which is enough for most arcs and takes a tenth of the
     time; "promising" tries the dispersions where ``scout``, such a coarse search, did well, "usual"
-    those of most spectrographs, and "all" all; ``after`` tells what has been tried.
+    those of most spectrographs, "all" all, and "finest" the usual ones again with narrower bins,
+    for crowded arcs on long detectors; ``after`` tells what has been tried with the same bins.
     """
     coarse = stage == "coarse"
     half = 0.5 * (n_pixels - 1)
@@ -323,8 +325,11 @@ def first_guesses(
         kwargs |= {"n_bins": n_bins, "separation": 2.5, "n_guesses": n_guesses}
     if stage == "promising":
         kwargs["near"] = scout.promising()
-    if stage == "usual":
+    if stage in ("usual", "finest"):
         kwargs["at_least"] = USUAL
+    if stage == "finest":
+        kwargs |= {"n_bins": FINEST_BINS, "n_guesses": 300}
+        after = None
     return search_dispersion(arcs, n_pixels, after=after, **kwargs), prior, start
 
 

@@ -3,13 +3,18 @@
 import astropy.units as u
 import numpy as np
 
-__all__ = ["BELIEVE", "WavelengthError", "give_verdict"]
+__all__ = ["BELIEVE", "WavelengthError", "give_verdict", "margin_of"]
 
 BELIEVE = 6.0  # natural log of the odds below which a relation is not believed
 
 
 class WavelengthError(ValueError):
     """No relation between pixel and wavelength could be believed; the message says why."""
+
+
+def margin_of(match):
+    """Log odds of a match against the next best relation, or against none at all."""
+    return match.evidence - max(match.rival, 0.0)
 
 
 def give_verdict(match, found, curve, names):
@@ -36,7 +41,7 @@ def give_verdict(match, found, curve, names):
     WavelengthError
         Which says why not.
     """
-    margin = match.evidence - max(match.rival, 0.0)
+    margin = margin_of(match)
     used = int(found.lines["used"].sum())
     if match.evidence < BELIEVE or margin < BELIEVE or used < len(found.coefficients) + 1:
         why = (
