@@ -16,8 +16,8 @@ its own centre: no unknown members of blends.
 On 2 cores, told a range: 200 of 200 right, median error 0.0046 pixel, 98.5 % within 0.03, worst
 0.15 (bound: 0.0041, 98.5 %, 0.08), error over reported sigma 0.87, processor seconds median 0.37,
 worst 1.6. Told names: the same errors, 200 of 200 right, median 0.55 s, worst 1.6; of the seeds
-1000 to 1099 two are refused, none is wrong, and three take 3 to 4 s. Without models of arcs (``lines``): median 0.0070,
-93.5 % within 0.03, 1.01 sigma.
+1000 to 1099 two are refused, none is wrong, and three take 3 to 4 s. Without models of arcs
+(``lines``): median 0.0070, 93.5 % within 0.03, 1.01 sigma.
 Shifts: 0.0071 and 0.0022 pixel at a signal-to-noise ratio of 100 and 316 (bound 0.0072, 0.0023),
 error over reported sigma 0.98 and 0.96, slope 1 to 0.0004. Tellurics by themselves, whose depth
 changes by 30 %: 0.012 and 0.0075 pixel (bound, were it known which lines are the star's: 0.0080
