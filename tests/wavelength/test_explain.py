@@ -45,8 +45,11 @@ def test_residuals_are_drawn_by_lamp_with_error_bars_and_the_unused(solved):
     _, solution = solved
     ax = plot_wavelength_residuals(solution)
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    lamps = set(solution.lines["lamp"][solution.lines["used"]])
-    assert lamps <= set(labels) and "not used" in labels
+    of_lamps = list(solution.lines["lamp"][solution.lines["used"]])
+    lamps = set(of_lamps)
+    assert {f"{lamp}: {of_lamps.count(lamp)}" for lamp in lamps} <= set(labels)
+    assert "not used" in labels
+    assert len({bars.lines[0].get_marker() for bars in ax.containers}) == len(lamps)
     assert len(ax.containers) == len(lamps)
     drawn = sum(len(bars.lines[0].get_xdata()) for bars in ax.containers)
     assert drawn == solution.n_used

@@ -15,6 +15,7 @@ from slitlapse.look import ReportPage, show_frame
 from slitlapse.observing_log import flip_through, plot_night
 from slitlapse.sky import SkyWindows
 from slitlapse.trace.explain import plot_trace_on_image
+from slitlapse.wavelength.explain import plot_wavelength_residuals
 
 __all__ = ["NightReport", "night_report"]
 
@@ -169,18 +170,13 @@ def _tell_wavelengths(page, solutions, checks):
             page.add_text(tell_check(checks[name]))
 
         def draw(figure, solution=solution):
-            ax = figure.add_subplot()
-            lines = solution.lines
-            used = np.asarray(lines["used"], bool)
-            pixel, residual = (u.Quantity(lines[key]).value for key in ("pixel", "residual"))
-            for mark, lamp in zip("os^Dv*" * 5, sorted(set(lines["lamp"][used])), strict=False):
-                mine = used & (np.asarray(lines["lamp"]) == lamp)
-                ax.plot(pixel[mine], residual[mine], mark, ms=4, label=f"{lamp}: {mine.sum()}")
-            ax.axhline(0, color="0.7", lw=0.8, zorder=0)
-            ax.legend(frameon=False, ncols=4)
-            ax.set(xlabel="pixel", ylabel="line - solution (angstrom)")
+            plot_wavelength_residuals(solution, ax=figure.add_subplot())
 
-        add_drawn(page, draw, f"Star {name}: what the lines of each lamp leave.", figsize=(9, 3))
+        caption = (
+            f"Star {name}: how far each lamp's lines are from the curve, with their errors. Blends "
+            "of lines whose brightness nobody knows have large ones."
+        )
+        add_drawn(page, draw, caption, figsize=(9, 3.5))
 
 
 def _tell_sky(page, placements, series):

@@ -14,6 +14,8 @@ __all__ = [
     "plot_wavelength_story",
 ]
 
+MARKS = "os^Dv*"  # of lamps, for who sees no colours
+
 
 def _axes(axes, rows, columns=1, **kwargs):
     import matplotlib.pyplot as plt
@@ -112,7 +114,7 @@ def plot_arc_image_comparison(image, simulated, *, axes=None, **kwargs):
 
 def plot_wavelength_residuals(solution, *, ax=None, **kwargs):
     """
-    Draw each line's residual with its uncertainty, a colour per lamp; unused ones as crosses.
+    Draw each line's residual with its uncertainty, a colour and mark per lamp; unused as crosses.
 
     The grey band is one standard deviation of the solution itself. Crosses far out are
     drawn at four times the r.m.s., so none is hidden.
@@ -130,7 +132,8 @@ def plot_wavelength_residuals(solution, *, ax=None, **kwargs):
     residual = np.clip(lines["residual"].to_value(u.AA), -limit, limit)
     for i, lamp in enumerate(dict.fromkeys(lines["lamp"][used])):
         of = used & (lines["lamp"] == lamp)
-        style = {"fmt": "o", "ms": 4, "lw": 1, "color": f"C{i}", "label": lamp, **kwargs}
+        style = {"fmt": MARKS[i % len(MARKS)], "ms": 4, "lw": 1, "color": f"C{i}"}
+        style |= {"label": f"{lamp}: {of.sum()}", **kwargs}
         ax.errorbar(lines["wavelength"][of].value, residual[of], error[of], **style)
     ax.plot(lines["wavelength"][~used].value, residual[~used], "x", color="0.6", label="not used")
     wave, sigma = solution.wavelength.value, solution.wavelength_uncertainty.value
