@@ -169,7 +169,7 @@ def test_the_core_of_a_bright_line_counts_and_not_its_halo():
 
 def test_the_curve_that_is_known_better_is_taken_and_the_verdict_says_which():
     taken = set()
-    for seed in (5, 30, 34):
+    for seed in (30, 210):
         rng = np.random.default_rng(seed)
         one = simulate_spectrograph(rng)
         known = {"wavelength_range": one.rough_range(rng)}
@@ -181,7 +181,7 @@ def test_the_curve_that_is_known_better_is_taken_and_the_verdict_says_which():
         sure = [np.mean(one.uncertainty(x).value ** 2) for one in (plain, asked)]
         assert sure[1] < sure[0] if modelled else sure[1] == sure[0]
         assert "models" not in plain.verdict
-    assert True in taken
+    assert taken == {True, False}
 
 
 def test_lines_may_contradict_a_model():

@@ -129,10 +129,18 @@ def test_another_lamp_than_the_header_says_is_refused():
             match_lamps([(lamp, arc)], wavelength_range=(4500, 6900))
 
 
-def test_a_lamp_that_is_off_is_refused():
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"wavelength_range": (4500, 6900)},
+        {"pairs": [(100, 4700.0), (900, 6600.0)]},
+        {"guess": TRUTH},
+    ],
+)
+def test_a_lamp_that_is_off_is_refused(known):
     rng = np.random.default_rng(0)
     with pytest.raises(WavelengthError, match="Is the lamp on"):
-        match_lamps([("Ne", rng.normal(100, 5, 1024))], wavelength_range=(4500, 6900))
+        match_lamps([("Ne", rng.normal(100, 5, 1024))], **known)
 
 
 def test_one_dead_lamp_among_two_is_no_harm():

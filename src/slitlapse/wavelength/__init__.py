@@ -201,10 +201,12 @@ def match_lamps(
     observed = [_observed(table, lines) for table, lines in zip(tables, lists, strict=True)]
     lit = [k for k, arc in enumerate(observed) if len(arc.pixel)]
     tables, observed, spectra = ([part[k] for k in lit] for part in (tables, observed, spectra))
-    if sum(len(o[0]) for o in observed) < 4 and pairs is None and guess is None:
+    n_seen = sum(len(arc.pixel) for arc in observed)
+    n_needed = 4 if guess is None and pairs is None else 1
+    if n_seen < n_needed:
         raise WavelengthError(
-            f"Only {sum(len(o[0]) for o in observed)} usable lines were found in the arcs of "
-            f"{_names(lists)}; at least 4 are needed. Is the lamp on? Else give pairs or a guess."
+            f"Only {n_seen} usable lines were found in the arcs of {_names(lists)}; at least "
+            f"{n_needed} are needed. Is the lamp on? With few lines, give pairs or a guess."
         )
     width = float(np.median([table.meta["fwhm"] for table in tables]))
     known = (wavelength_range, dispersion, guess, pairs, increasing, medium)

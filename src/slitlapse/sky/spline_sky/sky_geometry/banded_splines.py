@@ -148,9 +148,8 @@ class BandedSplines:
         """Add to the normal equations what some rows say of splines 0 to 5 knots apart."""
         pixels = np.flatnonzero(weights[rows])
         taps = np.ascontiguousarray(self.taps[rows].reshape(-1, TAPS)[pixels].T)
-        weights = (
-            weights[rows].ravel()[pixels].astype(float)
-        )  # nearly singular ends need exact sums
+        # nearly singular ends need exact sums
+        weights = weights[rows].ravel()[pixels].astype(float)
         # one function for all rows needs no sums row by row
         along = self.along[rows] if self.n_terms > 1 else self.along[:1]
         pairs = (along[:, :, np.newaxis] * along[:, np.newaxis]).reshape(len(along), -1)

@@ -77,6 +77,7 @@ class OneArc:
         first, end = (np.searchsorted(self.pixel, self.pixel + side * 0.5 * fwhm, side=s)
                       for side, s in ((-1, "left"), (1, "right")))  # fmt: skip
         share = self.expected - np.log(total[end] - total[first])
+        # 1.06: a Gaussian's area over its height and full width
         found = np.log(1.06 * fwhm * np.maximum(light[at], faintest)) + share
         return np.where(seen, found, self.expected)
 
