@@ -136,7 +136,7 @@ def _rule(rules, key, source, place):
     if None in rules:  # any name goes
         return rules[None]
     close = difflib.get_close_matches(key, rules, n=1)
-    hint = f"; did you mean '{close[0]}'?" if close else ""
+    hint = f"; did you mean '{close[0]}'?" if close else "."
     raise NightFileError(
         f"{source}: {place}unknown key '{key}'{hint} Allowed are {', '.join(rules)}"
     )

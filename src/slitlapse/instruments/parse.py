@@ -159,7 +159,7 @@ def _check(table, rules, source, where, needed=(), open_ended=None):
         rule = rules.get(key)
         close = get_close_matches(key, rules, n=1, cutoff=0.75)
         if rule is None and (open_ended is None or close):
-            hint = f'; did you mean "{close[0]}"?' if close else ";"
+            hint = f'; did you mean "{close[0]}"?' if close else "."
             raise InstrumentError(
                 f'{source}: unknown key "{key}" in {where}{hint} Allowed are {", ".join(rules)}.'
             )
@@ -211,7 +211,7 @@ def parse_instrument(content, source="instrument file"):
         known = [*dict.fromkeys([*content["frames"], *KINDS])]
         if kind not in known:
             close = get_close_matches(kind, known, n=1)
-            hint = f'; did you mean "{close[0]}"?' if close else ";"
+            hint = f'; did you mean "{close[0]}"?' if close else "."
             raise InstrumentError(
                 f'{source}: "bias_subtracted" in the file names the kind "{kind}"{hint} '
                 f"Known are {', '.join(known)}."
